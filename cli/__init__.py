@@ -1,0 +1,1 @@
+"""The command `parley`: reads the environment, wires the parts together, runs them."""

@@ -1,0 +1,1 @@
+"""The HTTP face: what stands between a port and the server behind it."""

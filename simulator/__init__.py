@@ -1,0 +1,1 @@
+"""A loopback stand-in for the four upstreams; everything it answers is simulated."""
