@@ -1,0 +1,152 @@
+"""Content blocks, usage and answers in the shape of Anthropic's Messages API.
+
+Blocks keep fields they do not know, so that nothing a client sent is lost on the way to an upstream that understands it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Event = dict[str, Any]
+"""One Messages API stream event, as the JSON object of its SSE data line."""
+
+
+class Frozen(BaseModel):
+    """A value: immutable, and unknown fields are an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Usage(Frozen):
+    """Tokens and money one answer took. `cost_usd` is None when the price is not known."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cost_usd: float | None = None
+
+    def plus(self, other: Usage) -> Usage:
+        """Return the sum; the cost is unknown when either cost is."""
+        known = self.cost_usd is not None and other.cost_usd is not None
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            cost_usd=(self.cost_usd or 0) + (other.cost_usd or 0) if known else None,
+        )
+
+
+class Attempt(Frozen):
+    """One try at one provider: outcome is ok or a cause of providers.causes, ms how long it took."""
+
+    provider: str
+    model: str
+    outcome: str
+    status: int | None = None
+    ms: int = 0
+
+
+WarningCode = Literal[
+    "not_saved", "file_refused", "truncated", "condensed", "lexical_memory", "prose_review", "budget_near", "other_workspace"
+]
+
+
+class Warned(Frozen):
+    """Something the caller should know about an answer that stands all the same."""
+
+    code: WarningCode
+    message: str
+
+
+class Answer(Frozen):
+    """One whole answer, folded from its events."""
+
+    text: str
+    blocks: tuple[dict[str, Any], ...] = ()
+    stop_reason: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cost_usd: float | None = None
+    complete: bool = False
+
+
+class Fold:
+    """Gathers stream events into an Answer; feed events in order with `add`.
+
+    The event grammar is Anthropic's: https://docs.anthropic.com/en/docs/build-with-claude/streaming
+    `usage.cost_usd` is our own addition, set by a provider that reports the price of the call itself.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, dict[str, Any]] = {}
+        self._json: dict[int, list[str]] = {}
+        self._usage: dict[str, Any] = {}
+        self._stop_reason: str | None = None
+        self._stopped = False
+
+    def add(self, event: Mapping[str, Any]) -> None:
+        """Take one event; unknown kinds are passed over, as clients of the API must."""
+        kind = event.get("type")
+        if kind == "message_start":
+            self._usage.update(_known(event["message"].get("usage")))
+        elif kind == "content_block_start":
+            self._blocks[event["index"]] = dict(event["content_block"])
+        elif kind == "content_block_delta":
+            self._delta(event["index"], event["delta"])
+        elif kind == "message_delta":
+            self._usage.update(_known(event.get("usage")))
+            self._stop_reason = event["delta"].get("stop_reason") or self._stop_reason
+        elif kind == "message_stop":
+            self._stopped = True
+
+    def _delta(self, index: int, delta: Mapping[str, Any]) -> None:
+        block = self._blocks.setdefault(index, {"type": "text", "text": ""})
+        kind = delta.get("type")
+        if kind == "input_json_delta":
+            self._json.setdefault(index, []).append(delta.get("partial_json", ""))
+            return
+        key = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}.get(str(kind))
+        if key is not None:
+            block[key] = block.get(key, "") + delta.get(key, "")
+
+    def answer(self) -> Answer:
+        """Return what has been gathered so far; `complete` once a stop reason and message_stop were seen."""
+        for index, parts in self._json.items():
+            self._blocks[index]["input"] = json.loads("".join(parts) or "{}")
+        blocks = tuple(self._blocks[index] for index in sorted(self._blocks))
+        read, written = int(self._usage.get("cache_read_input_tokens") or 0), int(self._usage.get("cache_creation_input_tokens") or 0)
+        return Answer(
+            text="".join(block.get("text", "") for block in blocks if block.get("type") == "text"),
+            blocks=blocks,
+            stop_reason=self._stop_reason,
+            input_tokens=int(self._usage.get("input_tokens") or 0) + read + written,
+            output_tokens=int(self._usage.get("output_tokens") or 0),
+            cached_tokens=read,
+            cost_usd=self._usage.get("cost_usd"),
+            complete=self._stopped and self._stop_reason is not None,
+        )
+
+
+def _known(usage: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {key: value for key, value in (usage or {}).items() if value is not None}
+
+
+def fold(events: Iterable[Mapping[str, Any]]) -> Answer:
+    """Return the Answer a finished sequence of events stands for."""
+    folding = Fold()
+    for event in events:
+        folding.add(event)
+    return folding.answer()
+
+
+def starts_content(event: Mapping[str, Any]) -> bool:
+    """Tell whether content begins here: a delta, or the start of a tool_use block, not an empty block's start."""
+    kind = event.get("type")
+    if kind == "content_block_delta":
+        return True
+    return kind == "content_block_start" and event["content_block"].get("type") == "tool_use"

@@ -1,0 +1,157 @@
+"""Threads: what was said, by whom, and the protocol every store of threads implements.
+
+A thread is a list of exchanges. An exchange is the caller's turn and the answers to it; it is pending while a provider is
+asked, and stands or falls whole: `complete` gives its turns their numbers in order of completion, `interrupt` keeps the
+caller's turn alone. Turns are only ever added.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+from conversation.errors import InvalidContinuationId
+from conversation.messages import Frozen, Usage
+
+TurnState = Literal["pending", "done", "interrupted"]
+
+
+class Attachment(Frozen):
+    """A file as a turn carried it: text as it was, images as base64. `digest` is the SHA-256 of the content."""
+
+    path: str
+    kind: Literal["text", "image"]
+    media_type: str
+    content: str
+    digest: str
+
+
+class NewTurn(Frozen):
+    """A turn on its way into the store."""
+
+    role: Literal["user", "assistant"]
+    content: str
+    tool: str = "chat"
+    provider: str | None = None
+    model: str | None = None
+    usage: Usage | None = None
+    attachments: tuple[Attachment, ...] = ()
+    meta: dict[str, Any] | None = None
+
+
+class Turn(NewTurn):
+    """A turn of a thread. `seq` counts from 1 without gaps among landed turns; pending ones are numbered after them."""
+
+    uid: str
+    seq: int
+    exchange_id: str
+    state: TurnState
+    at: str  # ISO 8601, UTC
+
+
+class Thread(Frozen):
+    """A thread with its turns in order: landed ones by seq, then pending ones in order of arrival."""
+
+    id: str
+    title: str
+    workspace: str
+    created: str
+    updated: str
+    turns: tuple[Turn, ...] = ()
+    parent_id: str | None = None
+    parent_seq: int | None = None
+
+    @property
+    def landed(self) -> tuple[Turn, ...]:
+        """The turns of completed exchanges: what a model is sent."""
+        return tuple(turn for turn in self.turns if turn.state == "done")
+
+
+class ThreadSummary(Frozen):
+    """One line of a list: `turns` counts landed turns; `snippet` is set by a search."""
+
+    id: str
+    title: str
+    workspace: str
+    turns: int
+    updated: str
+    snippet: str | None = None
+
+
+class Started(Frozen):
+    """An exchange that has been recorded pending, and the thread as it stood when it began (without this exchange)."""
+
+    exchange_id: str
+    thread: Thread
+
+
+class ThreadStore(Protocol):
+    """A durable store of threads, safe for many tasks and processes at once.
+
+    Every method raises StoreBusy or StoreUnavailable when the store cannot do it; nothing is half written then.
+    """
+
+    async def begin(
+        self,
+        turn: NewTurn,
+        *,
+        workspace: str,
+        thread_id: str | None = None,
+        branch_from: int | None = None,
+        exchange_id: str | None = None,
+        expected_seq: int | None = None,
+    ) -> Started:
+        """Record `turn` as pending and return the exchange and the thread as it stood.
+
+        thread_id None makes a new thread titled after the turn. branch_from N makes a new thread that starts with the
+        landed turns 1..N of thread_id, which stays as it is. A repeated exchange_id records nothing twice.
+        Raises ThreadNotFound, ThreadExpired, InvalidInput (branch_from out of range), ThreadConflict (the last landed seq is not expected_seq).
+        """
+        ...
+
+    async def complete(self, exchange_id: str, answers: Sequence[NewTurn]) -> tuple[Turn, ...]:
+        """Land the exchange: the caller's turn and the answers get the next numbers, in one step. Repeating it changes nothing and returns the same turns."""
+        ...
+
+    async def interrupt(self, exchange_id: str) -> None:
+        """Land the caller's turn alone, as interrupted. An exchange that has landed already stays as it is."""
+        ...
+
+    async def load(self, thread_id: str) -> Thread:
+        """Return the thread. Raises ThreadNotFound or ThreadExpired. Exchanges whose process died show as interrupted."""
+        ...
+
+    async def list(self, *, workspace: str | None, limit: int = 20) -> list[ThreadSummary]:
+        """Return threads, last updated first; workspace None means all."""
+        ...
+
+    async def search(self, query: str, *, workspace: str | None, limit: int = 20) -> list[ThreadSummary]:
+        """Return threads with a turn that holds every word of `query`, best first; any text is a valid query."""
+        ...
+
+    async def delete(self, thread_id: str) -> None:
+        """Remove the thread and its turns. Raises ThreadNotFound."""
+        ...
+
+    async def ping(self) -> None:
+        """Return when the store can be read and written; raise StoreBusy or StoreUnavailable otherwise."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release what the store holds; pending exchanges of this process are interrupted."""
+        ...
+
+
+def parse_thread_id(text: str) -> str:
+    """Return the canonical form of a continuation_id. Raises InvalidContinuationId."""
+    try:
+        return str(uuid.UUID(text.strip()))
+    except ValueError:
+        raise InvalidContinuationId("continuation_id is not a UUID.") from None
+
+
+def title_of(text: str) -> str:
+    """Return the first line of a prompt, at most 80 characters, for lists."""
+    first = next((line.strip() for line in text.splitlines() if line.strip()), "(no text)")
+    return first if len(first) <= 80 else first[:79] + "\u2026"

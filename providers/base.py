@@ -1,0 +1,83 @@
+"""What a provider is: data about an upstream, and a way to ask one of its models.
+
+Requests and events have the shape of Anthropic's Messages API, whatever the upstream speaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, Literal, Protocol
+
+from pydantic import Field
+
+from conversation.messages import Event, Frozen
+
+Wire = Literal["anthropic", "gemini", "openai"]
+
+
+class ModelInfo(Frozen):
+    """Facts about one model at one provider. Windows and limits are in tokens, prices in USD per million tokens."""
+
+    provider: str
+    id: str
+    aliases: tuple[str, ...] = ()
+    context_window: int = 128_000
+    max_output: int = 8_192
+    input_usd_per_mtok: float | None = None
+    output_usd_per_mtok: float | None = None
+    cached_usd_per_mtok: float | None = None
+    images: bool = True
+    reasoning: bool = False
+    drop: frozenset[str] = frozenset()
+    """Body keys the model rejects, such as temperature on reasoning models."""
+    first_byte_timeout: float | None = None
+    idle_timeout: float | None = None
+    total_timeout: float | None = None
+    source: str = "built-in"
+
+    @property
+    def name(self) -> str:
+        """provider/model, the exact name."""
+        return f"{self.provider}/{self.id}"
+
+
+class ProviderSpec(Frozen):
+    """One upstream as data: how it is named, reached and configured. The first model is its default."""
+
+    name: str
+    title: str
+    port: int
+    variables: tuple[str, ...]
+    """The environment variables it needs, for hints."""
+    hint: str
+    """How to configure it, in one or two sentences."""
+    models: tuple[ModelInfo, ...]
+    openai_reasoning_prefixes: tuple[str, ...] = ()
+    headers: Mapping[str, str] = Field(default_factory=dict)
+
+
+class Call(Frozen):
+    """One request for one model: `body` is a Messages API body without model and stream."""
+
+    model: ModelInfo
+    body: Mapping[str, Any]
+    betas: tuple[str, ...] = ()
+
+
+class Provider(Protocol):
+    """A configured upstream that can be asked."""
+
+    @property
+    def name(self) -> str: ...
+
+    def stream(self, call: Call) -> AsyncGenerator[Event, None]:
+        """Yield the answer's events; closing the generator closes the upstream connection.
+
+        Raises ProviderError, before the first event or in mid-stream. Ends only after message_stop: an answer that
+        breaks off, is empty or is an error in disguise raises instead.
+        """
+        ...
+
+    async def warm(self) -> None:
+        """Do the slow first things (imports, token, connection pool) now; never raises for an upstream that is down."""
+        ...
