@@ -106,12 +106,16 @@ class ThreadStore(Protocol):
 
         thread_id None makes a new thread titled after the turn. branch_from N makes a new thread that starts with the
         landed turns 1..N of thread_id, which stays as it is. A repeated exchange_id records nothing twice.
-        Raises ThreadNotFound, ThreadExpired, InvalidInput (branch_from out of range), ThreadConflict (the last landed seq is not expected_seq).
+        Raises ThreadNotFound, ThreadExpired, InvalidInput (branch_from out of range) and ThreadConflict (the last landed seq
+        is not expected_seq).
         """
         ...
 
     async def complete(self, exchange_id: str, answers: Sequence[NewTurn]) -> tuple[Turn, ...]:
-        """Land the exchange: the caller's turn and the answers get the next numbers, in one step. Repeating it changes nothing and returns the same turns."""
+        """Land the exchange: the caller's turn and the answers get the next numbers, in one step.
+
+        Repeating it changes nothing and returns the same turns.
+        """
         ...
 
     async def interrupt(self, exchange_id: str) -> None:

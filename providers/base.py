@@ -81,3 +81,21 @@ class Provider(Protocol):
     async def warm(self) -> None:
         """Do the slow first things (imports, token, connection pool) now; never raises for an upstream that is down."""
         ...
+
+
+class Timeouts(Frozen):
+    """Seconds. First byte means the first content event, not headers and not a ping; idle is silence after it."""
+
+    connect: float = 3.0
+    first_byte: float = 60.0
+    idle: float = 60.0
+    total: float = 600.0
+
+    def of(self, model: ModelInfo) -> Timeouts:
+        """Return these timeouts with the model's own in their place."""
+        return Timeouts(
+            connect=self.connect,
+            first_byte=self.first_byte if model.first_byte_timeout is None else model.first_byte_timeout,
+            idle=self.idle if model.idle_timeout is None else model.idle_timeout,
+            total=self.total if model.total_timeout is None else model.total_timeout,
+        )

@@ -1,0 +1,32 @@
+"""Text with secrets and home paths taken out, for all that reaches users, logs and stores."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+MASK = "[secret]"
+
+_SHAPES = re.compile(
+    r"""
+    -----BEGIN[ ][A-Z ]*PRIVATE[ ]KEY-----.*?(?:-----END[ ][A-Z ]*PRIVATE[ ]KEY-----|\Z)
+    | \b(?:sk|pk|rk)-[A-Za-z0-9_\-]{12,}            # OpenAI, Anthropic, OpenRouter
+    | \b(?:gh[pousr]_|github_pat_)[A-Za-z0-9_]{12,} # GitHub
+    | \bAIza[A-Za-z0-9_\-]{20,}                     # Google API key
+    | \bya29\.[A-Za-z0-9_\-.]{10,}                  # Google access token
+    | \beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]*  # JWT
+    | (?<=[Bb]earer[ ])[A-Za-z0-9_\-.~+/=]{8,}
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_HOMES = re.compile(r"(?:/home/[^/\s\"':]+|/Users/[^/\s\"':]+|/root(?=[/\s\"':]|$))")
+
+
+def scrub(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return `text` without the given secrets, without strings shaped like keys, and with home folders as ~.
+
+    Secrets shorter than six characters are left: they would blot out ordinary words.
+    """
+    for secret in sorted({secret for secret in secrets if len(secret) >= 6}, key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return _HOMES.sub("~", _SHAPES.sub(MASK, text))

@@ -1,0 +1,48 @@
+"""The daily spending limit, over a ledger that every process shares."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from conversation.errors import BudgetExceeded
+from providers.health import Ledger
+
+NEAR = 0.8
+"""From this part of the limit on, answers carry the warning budget_near."""
+
+
+def _today() -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime())
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Counts spending and refuses calls beyond `limit_usd` a UTC day; None counts without a limit."""
+
+    ledger: Ledger
+    limit_usd: float | None = None
+    today: Callable[[], str] = _today
+
+    async def check(self) -> None:
+        """Raise BudgetExceeded when the day's limit is reached."""
+        if self.limit_usd is None:
+            return
+        spent = await self.ledger.spent(self.today())
+        if spent >= self.limit_usd:
+            raise BudgetExceeded(f"Today's spending of ${spent:.2f} has reached the limit of ${self.limit_usd:.2f}.")
+
+    async def add(self, usd: float | None) -> None:
+        """Count the cost of one answer; an unknown cost counts nothing."""
+        if usd:
+            await self.ledger.add(self.today(), usd)
+
+    async def near(self) -> str | None:
+        """Return a sentence when most of the day's limit is spent, else None."""
+        if self.limit_usd is None:
+            return None
+        spent = await self.ledger.spent(self.today())
+        if spent < NEAR * self.limit_usd:
+            return None
+        return f"${spent:.2f} of today's ${self.limit_usd:.2f} are spent."
