@@ -298,9 +298,7 @@ def usage_of(answer: Answer, model: ModelInfo) -> Usage:
         cost = (
             fresh * model.input_usd_per_mtok + answer.cached_tokens * cached_price + answer.output_tokens * model.output_usd_per_mtok
         ) / 1e6
-    return Usage(
-        input_tokens=answer.input_tokens, output_tokens=answer.output_tokens, cached_tokens=answer.cached_tokens, cost_usd=cost
-    )
+    return Usage(input_tokens=answer.input_tokens, output_tokens=answer.output_tokens, cached_tokens=answer.cached_tokens, cost_usd=cost)
 
 
 def _silent(_: str) -> None:

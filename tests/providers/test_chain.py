@@ -1,0 +1,443 @@
+"""The failover loop, with providers handed in that do what each test needs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from conversation.errors import (
+    AllProvidersFailed,
+    AuthFailed,
+    BadRequest,
+    BudgetExceeded,
+    ContextTooLong,
+    NotConfigured,
+    Overloaded,
+    ParleyError,
+    RateLimited,
+    UpstreamTimeout,
+)
+from conversation.messages import Answer, Event, Usage
+from memory.health import LocalHealth
+from providers.base import Call, ModelInfo, Timeouts
+from providers.budget import Budget
+from providers.causes import failure
+from providers.chain import Chain, Reply, usage_of
+
+Play = Callable[[Call], AsyncGenerator[Event, None]]
+
+
+def model(provider: str, name: str = "m", **facts: Any) -> ModelInfo:
+    return ModelInfo(provider=provider, id=name, **facts)
+
+
+def events(text: str) -> list[Event]:
+    return [
+        {"type": "message_start", "message": {"usage": {"input_tokens": 10}}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}},
+        {"type": "message_stop"},
+    ]
+
+
+class Upstream:
+    """A provider that plays a script: each play is a text to answer, or a cause to fail with, or a function."""
+
+    def __init__(self, name: str, *plays: str | Play) -> None:
+        self.name = name
+        self.plays = list(plays)
+        self.calls: list[Call] = []
+        self.open = 0
+
+    async def stream(self, call: Call) -> AsyncGenerator[Event, None]:
+        self.calls.append(call)
+        play = self.plays.pop(0) if len(self.plays) > 1 else self.plays[0]
+        self.open += 1
+        try:
+            if callable(play):
+                async for event in play(call):
+                    yield event
+            elif play.startswith("!"):
+                cause, _, seconds = play[1:].partition(" ")
+                raise failure(cause, "scripted", provider=self.name, model=call.model.id, retry_after=float(seconds) if seconds else None)
+            else:
+                for event in events(play):
+                    yield event
+        finally:
+            self.open -= 1
+
+    async def warm(self) -> None: ...
+
+
+async def hang(call: Call) -> AsyncGenerator[Event, None]:
+    yield {"type": "message_start", "message": {}}
+    yield {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+    yield {"type": "ping"}
+    await asyncio.Event().wait()
+
+
+async def begin_then_hang(call: Call) -> AsyncGenerator[Event, None]:
+    for event in events("half")[:3]:
+        yield event
+    await asyncio.Event().wait()
+
+
+async def begin_then_break(call: Call) -> AsyncGenerator[Event, None]:
+    for event in events("half")[:3]:
+        yield event
+    with suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.Event().wait(), 0.05)
+    raise failure("truncated", "cut", provider=call.model.provider, model=call.model.id)
+
+
+def chain(*upstreams: Upstream, health: LocalHealth | None = None, **settings: Any) -> Chain:
+    named = {upstream.name: upstream for upstream in upstreams}
+    settings.setdefault("timeouts", Timeouts(first_byte=5, idle=5, total=10))
+    return Chain(named.__getitem__, health or LocalHealth(), **settings)
+
+
+def body(chosen: ModelInfo) -> Mapping[str, Any]:
+    return {"messages": [{"role": "user", "content": f"for {chosen.name}"}], "max_tokens": 10}
+
+
+async def outcome(asked: Any) -> list[tuple[str, str]]:
+    """Return (provider, outcome) of each attempt, of a reply or of the error raised."""
+    try:
+        reply: Reply = await asked
+    except ParleyError as error:
+        return [(one.provider, one.outcome) for one in error.attempts]
+    return [(one.provider, one.outcome) for one in reply.attempts]
+
+
+async def test_the_first_model_that_answers_is_the_reply() -> None:
+    a, b = Upstream("a", "hello"), Upstream("b", "never")
+    reply = await chain(a, b).ask([model("a"), model("b")], body)
+    assert (reply.answer.text, reply.model.provider, reply.usage.input_tokens, reply.usage.output_tokens) == ("hello", "a", 10, 5)
+    assert b.calls == []
+    assert a.calls[0].body["messages"][0]["content"] == "for a/m"
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        "refused",
+        "timeout",
+        "overloaded",
+        "upstream_error",
+        "malformed",
+        "truncated",
+        "empty",
+        "rate_limited",
+        "auth_failed",
+        "quota",
+        "not_found",
+    ],
+)
+async def test_a_failure_that_another_provider_may_mend_goes_on_to_the_next(cause: str) -> None:
+    assert await outcome(chain(Upstream("a", "!" + cause), Upstream("b", "yes")).ask([model("a"), model("b")], body)) == [
+        ("a", cause),
+        ("b", "ok"),
+    ]
+
+
+async def test_the_callers_bad_request_is_not_tried_elsewhere() -> None:
+    b = Upstream("b", "never")
+    with pytest.raises(BadRequest) as caught:
+        await chain(Upstream("a", "!invalid_request"), b).ask([model("a"), model("b")], body)
+    assert b.calls == []
+    assert [one.outcome for one in caught.value.attempts] == ["invalid_request"]
+
+
+async def test_one_route_raises_the_providers_own_error() -> None:
+    with pytest.raises(AuthFailed):
+        await chain(Upstream("a", "!auth_failed")).ask([model("a")], body)
+
+
+async def test_several_failures_are_all_told_with_the_shortest_wait() -> None:
+    with pytest.raises(AllProvidersFailed) as caught:
+        await chain(Upstream("a", "!rate_limited 30"), Upstream("b", "!overloaded 7")).ask([model("a"), model("b")], body)
+    assert caught.value.retry_after == 7
+    assert caught.value.retryable
+    assert "a/m" in caught.value.message
+    assert "b/m" in caught.value.message
+
+
+async def test_no_route_is_not_configured() -> None:
+    with pytest.raises(NotConfigured):
+        await chain().ask([], body)
+
+
+async def test_a_silent_provider_is_left_after_the_first_byte_timeout_though_it_pings() -> None:
+    a = Upstream("a", hang)
+    assert await outcome(chain(a, Upstream("b", "yes"), timeouts=Timeouts(first_byte=0.05)).ask([model("a"), model("b")], body)) == [
+        ("a", "timeout"),
+        ("b", "ok"),
+    ]
+    assert a.open == 0
+
+
+async def test_a_models_own_first_byte_timeout_wins() -> None:
+    quick = chain(Upstream("a", hang), timeouts=Timeouts(first_byte=60))
+    with pytest.raises(UpstreamTimeout, match=r"0\.05"):
+        await quick.ask([model("a", first_byte_timeout=0.05)], body)
+
+
+@pytest.mark.parametrize("timeouts", [Timeouts(idle=0.05), Timeouts(first_byte=5, idle=5, total=0.05)])
+async def test_silence_after_content_and_the_total_end_an_attempt(timeouts: Timeouts) -> None:
+    with pytest.raises(UpstreamTimeout, match="silent"):
+        await chain(Upstream("a", begin_then_hang), timeouts=timeouts).ask([model("a")], body)
+
+
+async def test_an_answer_that_breaks_off_before_anyone_saw_it_is_asked_of_the_next() -> None:
+    assert await outcome(chain(Upstream("a", begin_then_break), Upstream("b", "whole")).ask([model("a"), model("b")], body)) == [
+        ("a", "truncated"),
+        ("b", "ok"),
+    ]
+
+
+async def test_a_deadline_is_shared_out_so_that_the_next_still_has_time() -> None:
+    assert await outcome(chain(Upstream("a", hang), Upstream("b", "yes")).ask([model("a"), model("b")], body, deadline_s=0.2)) == [
+        ("a", "timeout"),
+        ("b", "ok"),
+    ]
+
+
+async def test_past_the_deadline_nothing_more_is_asked() -> None:
+    c = Upstream("c", "never")
+    asked = chain(Upstream("a", hang), c).ask([model("a"), model("c")], body, deadline_s=0.0)
+    assert await outcome(asked) == [("a", "timeout"), ("c", "timeout")]
+    assert c.calls == []
+
+
+async def test_too_long_goes_only_to_larger_models_and_each_once() -> None:
+    small, same, large, huge = (
+        model("a", "s", context_window=10),
+        model("b", "t", context_window=10),
+        model("c", "l", context_window=20),
+        model("d", "h", context_window=30),
+    )
+    upstreams = [Upstream("a", "!context_too_long"), Upstream("b", "never"), Upstream("c", "!context_too_long"), Upstream("d", "fits")]
+    asked = chain(*upstreams).ask([small, same, large], body, larger=[small, large, huge])
+    assert await outcome(asked) == [("a", "context_too_long"), ("c", "context_too_long"), ("d", "ok")]
+    assert upstreams[1].calls == []
+
+
+async def test_too_long_for_all_is_that_error() -> None:
+    with pytest.raises(ContextTooLong) as caught:
+        await chain(Upstream("a", "!context_too_long"), Upstream("b", "never")).ask([model("a"), model("b")], body)
+    assert len(caught.value.attempts) == 1
+
+
+async def test_a_window_that_cannot_be_built_counts_as_too_long_without_a_call() -> None:
+    a, b = Upstream("a", "never"), Upstream("b", "yes")
+
+    def prepare(chosen: ModelInfo) -> Mapping[str, Any]:
+        if chosen.provider == "a":
+            raise ContextTooLong("no room", provider="a", model="m")
+        return body(chosen)
+
+    assert await outcome(chain(a, b).ask([model("a", context_window=1), model("b")], prepare)) == [("a", "context_too_long"), ("b", "ok")]
+    assert a.calls == []
+
+
+async def test_an_open_breaker_is_passed_by_and_named() -> None:
+    a = Upstream("a", "!overloaded")
+    asking = chain(a, Upstream("b", "yes"), health=LocalHealth(failures=2, open_seconds=60))
+    for _ in range(2):
+        await asking.ask([model("a"), model("b")], body)
+    last = await outcome(asking.ask([model("a"), model("b")], body))
+    assert len(a.calls) == 2
+    assert last == [("a", "breaker_open"), ("b", "ok")]
+
+
+async def test_hangs_open_the_breaker() -> None:
+    a = Upstream("a", hang)
+    asking = chain(a, timeouts=Timeouts(first_byte=0.02), health=LocalHealth(failures=2, open_seconds=60))
+    for _ in range(2):
+        with pytest.raises(UpstreamTimeout):
+            await asking.ask([model("a")], body)
+    with pytest.raises(Overloaded, match="2 failures"):
+        await asking.ask([model("a")], body)
+    assert len(a.calls) == 2
+
+
+async def test_exactly_one_of_ten_callers_probes_when_half_open() -> None:
+    now = [0.0]
+    health = LocalHealth(failures=1, open_seconds=10, clock=lambda: now[0])
+    gate = asyncio.Event()
+
+    async def slow(call: Call) -> AsyncGenerator[Event, None]:
+        await gate.wait()
+        for event in events("back"):
+            yield event
+
+    a = Upstream("a", "!overloaded", slow)
+    asking = chain(a, health=health)
+    with suppress(Overloaded):
+        await asking.ask([model("a")], body)
+    now[0] = 10.0
+    callers = [asyncio.create_task(outcome(asking.ask([model("a")], body))) for _ in range(10)]
+    done, pending = await asyncio.wait(callers, return_when=asyncio.FIRST_COMPLETED)
+    while len(pending) > 1:
+        more, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        done |= more
+    gate.set()
+    results = await asyncio.gather(*callers)
+    assert len(a.calls) == 2
+    assert sorted(result[0][1] for result in results) == ["breaker_open"] * 9 + ["ok"]
+
+
+async def test_a_cancelled_probe_leaves_the_place_to_the_next_caller() -> None:
+    now = [0.0]
+    health = LocalHealth(failures=1, open_seconds=10, clock=lambda: now[0])
+    a = Upstream("a", "!overloaded", hang, "back")
+    asking = chain(a, health=health)
+    with suppress(Overloaded):
+        await asking.ask([model("a")], body)
+    now[0] = 10.0
+    probe = asyncio.create_task(asking.ask([model("a")], body))
+    while not a.open:
+        await asyncio.sleep(0)
+    probe.cancel()
+    with suppress(asyncio.CancelledError):
+        await probe
+    assert a.open == 0
+    assert await outcome(asking.ask([model("a")], body)) == [("a", "ok")]
+
+
+async def test_retry_after_parks_the_provider_and_is_never_slept() -> None:
+    a = Upstream("a", "!rate_limited 99999999")
+    health = LocalHealth()
+    asking = chain(a, Upstream("b", "yes"), health=health)
+    await asking.ask([model("a"), model("b")], body)
+    assert await outcome(asking.ask([model("a", "other"), model("b")], body)) == [("a", "parked"), ("b", "ok")]
+    with pytest.raises(RateLimited) as caught:
+        await asking.ask([model("a")], body)
+    assert caught.value.retry_after is not None
+    assert 3000 < caught.value.retry_after <= 3600
+    assert len(a.calls) == 1
+
+
+async def test_rejected_credentials_set_the_provider_aside() -> None:
+    a = Upstream("a", "!auth_failed")
+    asking = chain(a, Upstream("b", "yes"))
+    await asking.ask([model("a"), model("b")], body)
+    assert await outcome(asking.ask([model("a"), model("b")], body)) == [("a", "set_aside"), ("b", "ok")]
+
+
+async def test_a_silent_model_is_joined_by_the_next_and_the_first_with_content_wins() -> None:
+    a, b = Upstream("a", hang), Upstream("b", "quick")
+    asked = chain(a, b, hedge_after=0.02).ask([model("a"), model("b")], body)
+    assert await outcome(asked) == [("a", "cancelled"), ("b", "ok")]
+    assert a.open == 0
+
+
+async def test_a_model_that_has_begun_is_not_joined() -> None:
+    async def slow_end(call: Call) -> AsyncGenerator[Event, None]:
+        for event in events("begun"):
+            yield event
+            if event["type"] == "content_block_delta":
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.Event().wait(), 0.1)
+
+    b = Upstream("b", "never")
+    assert await outcome(chain(Upstream("a", slow_end), b, hedge_after=0.03).ask([model("a"), model("b")], body)) == [("a", "ok")]
+    assert b.calls == []
+
+
+async def test_a_winner_that_breaks_gives_the_other_its_turn_again() -> None:
+    a, b = Upstream("a", hang, "second time"), Upstream("b", begin_then_break)
+    asked = chain(a, b, hedge_after=0.02).ask([model("a"), model("b")], body)
+    assert await outcome(asked) == [("a", "cancelled"), ("b", "truncated"), ("a", "ok")]
+
+
+async def test_cancelling_the_caller_closes_every_upstream() -> None:
+    a, b = Upstream("a", hang), Upstream("b", hang)
+    asked = asyncio.create_task(chain(a, b, hedge_after=0.01).ask([model("a"), model("b")], body))
+    while not (a.open and b.open):
+        await asyncio.sleep(0)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert (a.open, b.open) == (0, 0)
+
+
+async def test_a_defect_in_an_adapter_is_not_taken_for_a_failing_provider() -> None:
+    async def defect(call: Call) -> AsyncGenerator[Event, None]:
+        raise ZeroDivisionError
+        yield {}
+
+    health = LocalHealth(failures=1)
+    with pytest.raises(ZeroDivisionError):
+        await chain(Upstream("a", defect), health=health).ask([model("a")], body)
+    assert health.snapshot() == {}
+
+
+async def test_progress_names_who_is_asked_and_who_failed() -> None:
+    said: list[str] = []
+    await chain(Upstream("a", "!overloaded"), Upstream("b", "yes")).ask([model("a"), model("b")], body, progress=said.append)
+    assert said == ["asking a/m", "a/m failed (overloaded)", "asking b/m"]
+
+
+class Purse:
+    """A ledger in memory."""
+
+    def __init__(self) -> None:
+        self.days: dict[str, float] = {}
+
+    async def spent(self, day: str) -> float:
+        return self.days.get(day, 0.0)
+
+    async def add(self, day: str, usd: float) -> None:
+        self.days[day] = self.days.get(day, 0.0) + usd
+
+
+async def test_spending_is_counted_warned_of_and_stopped() -> None:
+    purse = Purse()
+    budget = Budget(purse, limit_usd=1.0, today=lambda: "2026-11-23")
+    a = Upstream("a", "yes")
+    priced = model("a", input_usd_per_mtok=40_000.0, output_usd_per_mtok=80_000.0)
+    asking = chain(a, budget=budget)
+    assert await budget.near() is None
+    assert (await asking.ask([priced], body)).usage.cost_usd == pytest.approx(0.8)
+    assert "$0.80" in str(await budget.near())
+    await asking.ask([priced], body)
+    with pytest.raises(BudgetExceeded, match=r"\$1\.60"):
+        await asking.ask([priced], body)
+    assert len(a.calls) == 2
+
+
+async def test_without_a_limit_spending_is_counted_only() -> None:
+    purse = Purse()
+    budget = Budget(purse)
+    await budget.check()
+    await budget.add(2.0)
+    await budget.add(None)
+    assert list(purse.days.values()) == [2.0]
+    assert await budget.near() is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "facts", "cost"),
+    [
+        (Answer(text="", input_tokens=1_000_000, output_tokens=1_000_000), {"input_usd_per_mtok": 3.0, "output_usd_per_mtok": 15.0}, 18.0),
+        (
+            Answer(text="", input_tokens=1_000_000, cached_tokens=1_000_000),
+            {"input_usd_per_mtok": 3.0, "output_usd_per_mtok": 15.0, "cached_usd_per_mtok": 0.3},
+            0.3,
+        ),
+        (Answer(text="", cost_usd=0.5), {}, 0.5),
+        (Answer(text="", input_tokens=5), {}, None),
+    ],
+)
+def test_cost_is_the_providers_figure_or_the_prices_or_unknown(answer: Answer, facts: dict[str, Any], cost: float | None) -> None:
+    usage = usage_of(answer, model("a", **facts))
+    assert usage == Usage(
+        input_tokens=answer.input_tokens, output_tokens=answer.output_tokens, cached_tokens=answer.cached_tokens, cost_usd=cost
+    )
