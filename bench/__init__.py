@@ -1,0 +1,1 @@
+"""Measurements of Parley against bare counterparts, as ratios in one run: `make bench`."""
