@@ -1,0 +1,64 @@
+"""What a tool call works with: the wired parts of one process, and the call itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from conversation.errors import ParleyError
+from conversation.scrub import scrub
+from tools.limits import Limits
+from tools.roles import RoleBook
+
+if TYPE_CHECKING:
+    from conversation.threads import ThreadStore
+    from providers.budget import Budget
+    from providers.catalogue import Catalogue
+    from providers.chain import Chain
+    from providers.health import Health
+    from tools.files import FileReader
+
+
+@dataclass(frozen=True, kw_only=True)
+class App:
+    """The parts every tool shares. `workspace` is the folder the process serves; `home` the state folder, for `version`.
+
+    `scrub` takes secrets and home paths out of error texts. `on_close` is awaited in order by `aclose`.
+    """
+
+    catalogue: Catalogue
+    chain: Chain
+    store: ThreadStore
+    files: FileReader
+    health: Health
+    workspace: str
+    home: str
+    version: str
+    budget: Budget | None = None
+    limits: Limits = field(default_factory=Limits)
+    roles: RoleBook = field(default_factory=RoleBook)
+    scrub: Callable[[str], str] = scrub
+    clock: Callable[[], float] = time.monotonic
+    started: float = field(default_factory=time.monotonic)
+    on_close: tuple[Callable[[], Awaitable[None]], ...] = ()
+
+    async def aclose(self) -> None:
+        """Close the store and what was registered; a part that cannot close does not keep the others open."""
+        for close in (self.store.aclose, *self.on_close):
+            with suppress(ParleyError, OSError):
+                await close()
+
+
+def _silent(_: str) -> None:
+    """Progress nobody asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of one tool. `say` takes a few words on what is going on, for whoever watches the progress."""
+
+    app: App
+    say: Callable[[str], None] = _silent

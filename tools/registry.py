@@ -1,0 +1,156 @@
+"""From a plain typed function to a tool: schemas, hints, checked arguments.
+
+A tool is `async def name(call: Call, argument: Annotated[type, Field(description=...)] = default, ...) -> Result`, marked
+with `@tool(...)`. Its docstring is the description a model reads.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, TypeVar, cast, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from conversation.errors import InvalidInput
+from conversation.messages import Frozen
+from providers.names import near
+from tools.app import Call
+from tools.results import Result
+
+Function = Callable[..., Awaitable[Result]]
+_F = TypeVar("_F", bound=Function)
+_HINTS = "tool_hints"
+
+
+class Hints(Frozen):
+    """What a client may assume of a tool; the fields are those of MCP's ToolAnnotations."""
+
+    title: str
+    read_only: bool
+    destructive: bool
+    idempotent: bool
+    open_world: bool
+
+
+def tool(
+    *, title: str, read_only: bool = False, destructive: bool = False, idempotent: bool = False, open_world: bool = False
+) -> Callable[[_F], _F]:
+    """Mark a function as a tool and leave it as it is. The flags are what MCP clients are told of it."""
+    hints = Hints(title=title, read_only=read_only, destructive=destructive, idempotent=idempotent, open_world=open_world)
+
+    def mark(function: _F) -> _F:
+        setattr(function, _HINTS, hints)
+        return function
+
+    return mark
+
+
+class Tool:
+    """A marked function with its schemas, which are made on first use."""
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+        self.name = function.__name__
+        self.hints = cast(Hints, getattr(function, _HINTS))
+        self.description = inspect.cleandoc(function.__doc__ or "")
+
+    @cached_property
+    def _types(self) -> dict[str, Any]:
+        return get_type_hints(self.function, include_extras=True)
+
+    @cached_property
+    def arguments(self) -> type[BaseModel]:
+        """The model that checks arguments: everything after `call`."""
+        parameters = list(inspect.signature(self.function).parameters.values())[1:]
+        fields: dict[str, Any] = {
+            one.name: (self._types[one.name], ... if one.default is inspect.Parameter.empty else one.default) for one in parameters
+        }
+        return create_model(self.name, __config__=ConfigDict(extra="forbid"), **fields)
+
+    @cached_property
+    def input_schema(self) -> dict[str, Any]:
+        """What a model's context pays for, so without anything it can do without."""
+        return cast(dict[str, Any], _compact(self.arguments.model_json_schema(), nulls=False))
+
+    @cached_property
+    def output_schema(self) -> dict[str, Any]:
+        """The shape of the structured answer; fields with a default may be left out of it."""
+        result = cast(type[Result], self._types["return"])
+        schema = cast(dict[str, Any], _compact(result.model_json_schema(), nulls=True))
+        return {key: value for key, value in schema.items() if key != "description"}
+
+    def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments as the function takes them; null counts as left out. Raises InvalidInput."""
+        given = {name: value for name, value in arguments.items() if value is not None}
+        try:
+            checked = self.arguments.model_validate(given)
+        except ValidationError as error:
+            names = list(self.arguments.model_fields)
+            complaints = [_complaint(row, names) for row in error.errors(include_url=False, include_input=False)[:5]]
+            required = [name for name, field in self.arguments.model_fields.items() if field.is_required()]
+            takes = ", ".join(f"{name} (required)" if name in required else name for name in names) or "no arguments"
+            raise InvalidInput("; ".join(complaints) + ".", hint=f"{self.name} takes {takes}.") from None
+        return {name: getattr(checked, name) for name in checked.model_fields_set}
+
+    async def run(self, call: Call, arguments: Mapping[str, Any]) -> Result:
+        """Check the arguments and return the function's answer."""
+        return await self.function(call, **self.check(arguments))
+
+
+def select(functions: Sequence[Function], enabled: Sequence[str] | None = None) -> dict[str, Tool]:
+    """Return the tools by name, in their order; only the enabled ones when those are given."""
+    found = {tool.name: tool for tool in map(Tool, functions)}
+    return found if enabled is None else {name: one for name, one in found.items() if name in enabled}
+
+
+_EXPECTED: Mapping[str, str] = {
+    "missing": "is required",
+    "string_type": "expected text",
+    "string_unicode": "expected valid Unicode text",
+    "string_too_short": "is empty",
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
+    "finite_number": "expected a finite number",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+    "list_type": "expected a list",
+    "greater_than": "expected more than {gt}",
+    "greater_than_equal": "expected at least {ge}",
+    "less_than_equal": "expected at most {le}",
+    "literal_error": "expected {expected}",
+}
+
+
+def _complaint(row: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Say which argument is wrong and what is expected there; the value given is not repeated."""
+    path = [str(part)[:60] for part in row["loc"]]
+    where = path[0] + "".join(f"[{part}]" for part in path[1:])
+    if row["type"] == "extra_forbidden":
+        suggestions = near(path[-1], names, limit=2)
+        return f"unknown argument '{where}'" + (f", did you mean {' or '.join(suggestions)}?" if suggestions else "")
+    expected = _EXPECTED.get(row["type"], str(row["msg"])).format(**row.get("ctx", {}))
+    return f"{where} {expected}" if expected.startswith("is ") else f"{where}: {expected}"
+
+
+def _compact(schema: Any, *, nulls: bool) -> Any:
+    """Return the schema without titles and empty defaults; without nulls, `X or null` is X."""
+    if isinstance(schema, list):
+        return [_compact(part, nulls=nulls) for part in cast(list[Any], schema)]
+    if not isinstance(schema, dict):
+        return schema
+    node = cast(dict[str, Any], schema)
+    kept = {key: value for key, value in node.items() if not _noise(key, value)}
+    options = [part for part in kept.get("anyOf", ()) if nulls or part != {"type": "null"}]
+    if len(options) == 1:
+        del kept["anyOf"]
+        kept = {**options[0], **kept}
+    return {key: _compact(value, nulls=nulls) for key, value in kept.items()}
+
+
+def _noise(key: str, value: Any) -> bool:
+    return (key == "title" and isinstance(value, str)) or (key == "default" and value in (None, [], ""))
