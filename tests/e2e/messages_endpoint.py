@@ -1,0 +1,111 @@
+"""A scripted Anthropic Messages endpoint on loopback, for driving the real Claude Code without a model.
+
+It plays a model that wants one tool call and then repeats what the tool answered. Simulated; no model is involved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from aiohttp import web
+
+
+class ScriptedModel:
+    """Calls `tool` with `arguments` once it is offered, then says what came back. Keeps every request it saw."""
+
+    def __init__(self, tool: str, arguments: dict[str, Any]) -> None:
+        self.tool = tool
+        self.arguments = arguments
+        self.requests: list[dict[str, Any]] = []
+
+    def content(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the one block the model answers with."""
+        result = _tool_result(body)
+        offered = {tool["name"] for tool in body.get("tools", [])}
+        if result is not None and self.tool in json.dumps(body["messages"]):
+            return {"type": "text", "text": f"The tool said: {result}"}
+        number = len(self.requests)
+        if self.tool in offered:
+            return {"type": "tool_use", "id": f"toolu_{number}", "name": self.tool, "input": self.arguments}
+        if "WaitForMcpServers" in offered:
+            return {"type": "tool_use", "id": f"toolu_{number}", "name": "WaitForMcpServers", "input": {}}
+        return {"type": "text", "text": f"no tool {self.tool}"}
+
+
+def _tool_result(body: dict[str, Any]) -> str | None:
+    last = body["messages"][-1]["content"]
+    blocks = last if isinstance(last, list) else []
+    return next((json.dumps(block["content"]) for block in blocks if block.get("type") == "tool_result"), None)
+
+
+def _events(model: str, block: dict[str, Any]) -> list[dict[str, Any]]:
+    started = {"type": "text", "text": ""} if block["type"] == "text" else {**block, "input": {}}
+    delta = (
+        {"type": "text_delta", "text": block["text"]}
+        if block["type"] == "text"
+        else {"type": "input_json_delta", "partial_json": json.dumps(block["input"])}
+    )
+    stop = "end_turn" if block["type"] == "text" else "tool_use"
+    message = {
+        "id": "msg_scripted",
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": {"input_tokens": 1, "output_tokens": 1},
+    }
+    return [
+        {"type": "message_start", "message": message},
+        {"type": "content_block_start", "index": 0, "content_block": started},
+        {"type": "content_block_delta", "index": 0, "delta": delta},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": None}, "usage": {"output_tokens": 1}},
+        {"type": "message_stop"},
+    ]
+
+
+async def _serve(model: ScriptedModel, ready: threading.Event, place: dict[str, Any]) -> None:
+    async def messages(request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        model.requests.append(body)
+        events = _events(body["model"], model.content(body))
+        text = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+        return web.Response(text=text, content_type="text/event-stream")
+
+    async def head(request: web.Request) -> web.Response:
+        return web.Response()
+
+    app = web.Application(client_max_size=64 * 2**20)
+    app.router.add_post("/v1/messages", messages)
+    app.router.add_get("/", head)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    stop = asyncio.Event()
+    place.update(port=runner.addresses[0][1], stop=stop, loop=asyncio.get_running_loop())
+    ready.set()
+    await stop.wait()
+    await runner.cleanup()
+
+
+@contextmanager
+def serving(model: ScriptedModel) -> Iterator[str]:
+    """Serve the scripted model in a thread of its own and yield its base URL."""
+    ready, place = threading.Event(), dict[str, Any]()
+    thread = threading.Thread(target=lambda: asyncio.run(_serve(model, ready, place)), daemon=True)
+    thread.start()
+    if not ready.wait(10):
+        raise RuntimeError("the scripted endpoint did not start")
+    try:
+        yield f"http://127.0.0.1:{place['port']}"
+    finally:
+        place["loop"].call_soon_threadsafe(place["stop"].set)
+        thread.join(10)

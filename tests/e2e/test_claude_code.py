@@ -1,0 +1,88 @@
+"""The real Claude Code, with an isolated home: it adds Parley, connects to it, and a scripted model calls its tools."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.messages_endpoint import ScriptedModel, serving
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+
+@pytest.fixture
+def claude_env(tmp_path: Path, client_env: Mapping[str, str], upstreams: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which Claude Code talks to loopback only, and its MCP servers to the simulator."""
+    return {
+        **client_env,
+        **upstreams,
+        "HOME": str(tmp_path),
+        "PARLEY_HOME": str(tmp_path / "parley"),
+        "DISABLE_TELEMETRY": "1",
+        "DISABLE_ERROR_REPORTING": "1",
+        "DISABLE_AUTOUPDATER": "1",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL": "1",
+        "ANTHROPIC_AUTH_TOKEN": "dummy",
+        "ANTHROPIC_BASE_URL": "http://127.0.0.1:9",
+    }
+
+
+def run(command: list[str], env: Mapping[str, str], cwd: Path) -> str:
+    """Return what the command printed; fail with its words when it fails."""
+    done = subprocess.run(command, env=dict(env), cwd=cwd, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, f"{command[:4]}: {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+def test_claude_mcp_add_then_list_says_connected(claude: str, parley: str, claude_env: dict[str, str], tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    assert "Added stdio MCP server parley" in run([claude, "mcp", "add", "parley", "--", parley, "serve"], claude_env, work)
+    listed = run([claude, "mcp", "list"], claude_env, work)
+    line = next(line for line in listed.splitlines() if line.startswith("parley:"))
+    assert "Connected" in line
+    assert "Failed" not in line
+
+
+def test_claude_runs_a_turn_that_calls_chat_and_gets_its_answer(
+    claude: str, parley: str, claude_env: dict[str, str], tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    config = {"mcpServers": {"parley": {"type": "stdio", "command": parley, "args": ["serve"]}}}
+    asked = {"prompt": "is marmalade a jam?", "model": "gemini"}
+    model = ScriptedModel("mcp__parley__chat", asked)
+    with serving(model) as base_url:
+        env = {**claude_env, "ANTHROPIC_BASE_URL": base_url}
+        command = [claude, "-p", "ask another model", "--mcp-config", json.dumps(config), "--strict-mcp-config"]
+        command += ["--allowedTools", "mcp__parley", "--output-format", "stream-json", "--verbose"]
+        lines = [json.loads(line) for line in run(command, env, work).splitlines() if line.startswith("{")]
+    result: dict[str, Any] = next(line for line in lines if line["type"] == "result")
+    assert not result["is_error"], result
+    said = result["result"]
+    assert "simulated" in said
+    assert "is marmalade a jam?" in said
+    assert "continuation_id" in said
+    assert "vertex_gemini" in said
+    assert all("isError" not in json.dumps(line) for line in lines)
+
+
+def test_the_written_config_file_connects(claude: str, parley: str, claude_env: dict[str, str], tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    written = tmp_path / "claude_mcp_config.json"
+    run([parley, "config", "claude", "--write", str(written)], claude_env, work)
+    model = ScriptedModel("mcp__parley__version", {})
+    with serving(model) as base_url:
+        env = {**claude_env, "ANTHROPIC_BASE_URL": base_url}
+        command = [claude, "-p", "which version?", "--mcp-config", str(written), "--strict-mcp-config"]
+        command += ["--allowedTools", "mcp__parley", "--output-format", "json"]
+        result = json.loads(run(command, env, work))
+    assert not result["is_error"]
+    assert "uptime_s" in result["result"]
