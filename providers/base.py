@@ -52,7 +52,15 @@ class ProviderSpec(Frozen):
     hint: str
     """How to configure it, in one or two sentences."""
     models: tuple[ModelInfo, ...]
+    wire: Wire = "openai"
+    """What its answers look like on the wire."""
+    path: str = "/chat/completions"
+    """Added to its endpoint for a streamed answer; {project}, {location} and {model} are filled in."""
+    auth: Literal["google", "bearer"] = "bearer"
     openai_reasoning_prefixes: tuple[str, ...] = ()
+    """Starts of the ids of models that take max_completion_tokens and no sampling parameters."""
+    cache_control_prefixes: tuple[str, ...] = ()
+    """Starts of the ids of models that take cache_control marks on a wire that is not Anthropic's."""
     headers: Mapping[str, str] = Field(default_factory=dict)
 
 

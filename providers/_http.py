@@ -1,0 +1,167 @@
+"""HTTP to the upstreams: one pooled client for all of them, and the only importer of aiohttp.
+
+aiohttp is imported on first use, in a thread, since its import takes a quarter of a second. Foreign exceptions end here.
+Deadlines for content are the chain's; this client bounds only the connecting. Nothing is retried or redirected, no proxy or
+cookie is taken from the environment, and a response that is left early has its connection closed, not drained.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from conversation.errors import UpstreamError
+from providers.causes import failure
+
+if TYPE_CHECKING:
+    import aiohttp
+
+KEEPALIVE_SECONDS = 15.0
+"""How long an idle connection is kept: shorter than upstreams keep theirs, so that none is used as they close it."""
+
+
+class HttpReply:
+    """An answer whose status and headers have arrived. Header names are lower-case."""
+
+    def __init__(self, response: aiohttp.ClientResponse, provider: str, model: str) -> None:
+        self._response = response
+        self._provider, self._model = provider, model
+        self.status = response.status
+        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives. Raises ProviderError: truncated when it breaks off."""
+        with _translated(self._provider, self._model, "truncated"):
+            async for chunk in self._response.content.iter_any():
+                yield chunk
+
+    async def text(self, limit: int = 64 * 1024) -> str:
+        """Return the body's first `limit` bytes as text; what was read when it breaks off."""
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async for chunk in self.chunks():
+                parts.append(chunk)
+                size += len(chunk)
+                if size >= limit:
+                    break
+        except UpstreamError:
+            parts.append(b"")  # the status says enough; the text is for the message only
+        return b"".join(parts)[:limit].decode(errors="replace")
+
+
+class HttpClient:
+    """A pool of connections on one event loop. Close it with `aclose`; it opens itself on first use."""
+
+    def __init__(self, *, connect_timeout: float = 3.0) -> None:
+        self._connect_timeout = connect_timeout
+        self._session: aiohttp.ClientSession | None = None
+        self._opening: asyncio.Lock | None = None
+
+    async def open(self) -> None:
+        """Import aiohttp and make the pool, without connecting anywhere."""
+        await self._ready()
+
+    @asynccontextmanager
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, *, provider: str, model: str) -> AsyncIterator[HttpReply]:
+        """Send `body` and give the reply. Raises ProviderError: refused, or timeout when no connection came about in time."""
+        session = await self._ready()
+        with _translated(provider, model, "refused"):
+            response = await session.post(_exact(url), data=body, headers=headers, allow_redirects=False)
+        try:
+            yield HttpReply(response, provider, model)
+        finally:
+            response.close()  # after the last byte the connection is back in the pool already and this does nothing
+
+    async def fetch(self, url: str, headers: Mapping[str, str], most_bytes: int, *, provider: str = "http", model: str = "list") -> bytes:
+        """Return the body of a 200 of at most `most_bytes`. Raises UpstreamError for anything else, UpstreamTimeout after 30 s."""
+        session = await self._ready()
+        with _translated(provider, model, "refused"):
+            async with asyncio.timeout(30), session.get(_exact(url), headers=headers, allow_redirects=False) as response:
+                if response.status != 200:
+                    raise failure("upstream_error", f"HTTP {response.status}", provider=provider, model=model, status=response.status)
+                body = bytearray()
+                async for chunk in response.content.iter_any():
+                    body += chunk
+                    if len(body) > most_bytes:
+                        raise failure("malformed", f"a body of more than {most_bytes} bytes", provider=provider, model=model)
+                return bytes(body)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _ready(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._opening = self._opening or asyncio.Lock()
+            async with self._opening:
+                if self._session is None:
+                    await asyncio.to_thread(importlib.import_module, "aiohttp")
+                    self._session = self._new_session()
+        return self._session
+
+    def _new_session(self) -> aiohttp.ClientSession:
+        import aiohttp
+
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS, socket_factory=_kept_alive)
+        return aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # Compressed event streams are held back by the compressor.
+            headers={"accept-encoding": "identity", "user-agent": "parley"},
+        )
+
+
+def _exact(url: str) -> Any:
+    """Return the address as it stands: yarl would else decode the @ and : of Vertex paths."""
+    from yarl import URL
+
+    return URL(url, encoded=True)
+
+
+def _kept_alive(info: tuple[Any, ...]) -> socket.socket:
+    """Make a socket that notices, within about a minute, a peer that is gone while a model thinks."""
+    family, kind, protocol, *_ = info
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, option):
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    return made
+
+
+@contextmanager
+def _translated(provider: str, model: str, cut_cause: str) -> Iterator[None]:
+    """Turn aiohttp's exceptions into ours; `cut_cause` is what a connection that ends here means."""
+    import aiohttp
+
+    try:
+        yield
+    except (aiohttp.ServerTimeoutError, TimeoutError):
+        raise failure("timeout", "no connection in time", provider=provider, model=model) from None
+    except aiohttp.ClientConnectorError as error:
+        raise failure("refused", f"cannot connect ({_reason(error)})", provider=provider, model=model) from None
+    except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError):
+        text = "the connection was closed before an answer" if cut_cause == "refused" else "the answer broke off"
+        raise failure(cut_cause, text, provider=provider, model=model) from None
+    except (aiohttp.ClientResponseError, aiohttp.InvalidURL, aiohttp.http_exceptions.HttpProcessingError) as error:
+        raise failure("malformed", f"not an HTTP answer ({type(error).__name__})", provider=provider, model=model) from None
+    except aiohttp.ClientError as error:
+        raise failure("upstream_error", f"HTTP failed ({type(error).__name__})", provider=provider, model=model) from None
+
+
+def _reason(error: aiohttp.ClientConnectorError) -> str:
+    cause = error.os_error
+    if isinstance(cause, ssl.SSLError):
+        return "TLS"
+    if isinstance(cause, socket.gaierror):
+        return "host name not found"
+    return type(cause).__name__ if type(cause) is not OSError else "network unreachable"

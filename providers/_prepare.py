@@ -1,0 +1,168 @@
+"""A Messages API body made fit for one model: what it cannot take is left out before anything is translated.
+
+Pure functions over the body; the caller's objects are not changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, cast
+
+from providers._events import tool_id
+from providers.base import ModelInfo, ProviderSpec
+from providers.causes import failure
+
+Body = dict[str, Any]
+
+BILLING_PREFIX = "x-anthropic-billing-header"
+"""Begins a system block in which Claude Code tells Anthropic about itself. It goes to no upstream."""
+
+_NEVER = frozenset({"model", "stream", "metadata", "betas", "container", "mcp_servers"})
+_ANTHROPIC_ONLY = frozenset({"context_management", "service_tier", "inference_geo", "speed"})
+_TOOL_KEYS = ("name", "description", "input_schema", "cache_control")
+_SMALLEST_THINKING_BUDGET = 1024
+Kind = Literal["anthropic", "gemini", "openai"]
+
+
+def prepared(body: Mapping[str, Any], model: ModelInfo, spec: ProviderSpec) -> Body:
+    """Return a body for `model` with max_tokens set. Raises BadRequest for what cannot be passed on at all."""
+    marks = spec.wire == "anthropic" or model.id.startswith(spec.cache_control_prefixes or ("\0",))
+    left_out = _NEVER | model.drop | (frozenset[str]() if spec.wire == "anthropic" else _ANTHROPIC_ONLY)
+    fit: Body = {key: value for key, value in body.items() if key not in left_out and value is not None}
+    if "system" in fit and not _set_system(fit, marks):
+        del fit["system"]
+    fit["messages"] = [turn for message in _dicts(body.get("messages")) if (turn := _message(message, spec.wire, marks)) is not None]
+    if not fit["messages"]:
+        raise failure("invalid_request", "there is no message to send", provider=model.provider, model=model.id)
+    if spec.wire == "gemini":
+        _refuse_addresses(fit["messages"], model)
+    if "tools" in fit:
+        _set_tools(fit, spec.wire, marks)
+    fit["max_tokens"] = min(int(body.get("max_tokens") or model.max_output), model.max_output)
+    _fit_sampling(fit, spec.wire, model)
+    _fit_thinking(fit, spec.wire, model)
+    return fit
+
+
+def _set_system(fit: Body, marks: bool) -> bool:
+    system = fit["system"]
+    if isinstance(system, str):
+        return bool(system.strip()) and not system.startswith(BILLING_PREFIX)
+    blocks = [_marked(block, marks) for block in _dicts(system)]
+    fit["system"] = [block for block in blocks if block.get("text") and not str(block["text"]).startswith(BILLING_PREFIX)]
+    return bool(fit["system"])
+
+
+def _message(message: Mapping[str, Any], wire: Kind, marks: bool) -> Body | None:
+    """Return the message, or None when nothing of it can be sent. A system message in mid-conversation becomes the user's."""
+    role = "user" if message.get("role") == "system" else message.get("role")
+    content = message.get("content")
+    if isinstance(content, str):
+        return {"role": role, "content": content} if content else None
+    blocks = [fit for block in _dicts(content) if (fit := _block(block, wire, marks)) is not None]
+    return {"role": role, "content": blocks} if blocks else None
+
+
+def _block(block: Mapping[str, Any], wire: Kind, marks: bool) -> Body | None:
+    kind = block.get("type")
+    if kind == "text" and not block.get("text"):
+        return None
+    if kind in {"thinking", "redacted_thinking"}:
+        # Only Anthropic signs its thinking and checks the signature; other providers' thinking is sent without one.
+        signed = block.get("signature") or block.get("data")
+        return dict(block) if wire == "anthropic" and signed else None
+    fit = _marked(block, marks)
+    if kind == "tool_use":
+        fit["id"] = tool_id(str(fit.get("id") or ""))
+        if wire != "gemini":
+            fit.pop("provider_specific_fields", None)  # where LiteLLM keeps Gemini's thought signature
+    elif kind == "tool_result":
+        _fit_tool_result(fit, wire, marks)
+    return fit
+
+
+def _fit_tool_result(fit: Body, wire: Kind, marks: bool) -> None:
+    fit["tool_use_id"] = tool_id(str(fit.get("tool_use_id") or ""))
+    content = fit.get("content")
+    if not isinstance(content, str):
+        fit["content"] = content = [_marked(part, marks) for part in _dicts(content) if part.get("type") != "text" or part.get("text")]
+    if wire != "anthropic" and fit.pop("is_error", False):
+        # Their wires have no place for it, so the model is told in words.
+        fit["content"] = f"Error: {content}" if isinstance(content, str) else [{"type": "text", "text": "Error:"}, *content]
+
+
+def _refuse_addresses(messages: Iterable[Mapping[str, Any]], model: ModelInfo) -> None:
+    """Refuse media by address: the translation to Gemini would fetch it from here."""
+    for message in messages:
+        for block in _dicts(message["content"]):
+            for part in (block, *_dicts(block.get("content"))):
+                source = part.get("source")
+                if isinstance(source, Mapping) and cast("Mapping[str, Any]", source).get("type") != "base64":
+                    raise failure("invalid_request", "images and documents go to Gemini as base64 only", provider=model.provider, model=model.id)
+
+
+def _set_tools(fit: Body, wire: Kind, marks: bool) -> None:
+    tools = [_marked(tool, marks) for tool in _dicts(fit["tools"])]
+    if wire != "anthropic":
+        # Tools without a schema are run by Anthropic's own servers.
+        tools = [{key: tool[key] for key in _TOOL_KEYS if key in tool} for tool in tools if "input_schema" in tool]
+    fit["tools"] = tools
+    if not tools:
+        del fit["tools"]
+        fit.pop("tool_choice", None)
+
+
+def _fit_sampling(fit: Body, wire: Kind, model: ModelInfo) -> None:
+    claude = wire == "anthropic" or "claude" in model.id
+    if claude and isinstance(fit.get("temperature"), int | float):
+        fit["temperature"] = min(fit["temperature"], 1.0)
+    if claude and "temperature" in fit:
+        fit.pop("top_p", None)  # Claude 4.5 and later take one of the two
+    if wire == "openai":
+        fit.pop("top_k", None)
+
+
+def _fit_thinking(fit: Body, wire: Kind, model: ModelInfo) -> None:
+    thinking = fit.get("thinking")
+    if not isinstance(thinking, Mapping):
+        return
+    fields = cast("Mapping[str, Any]", thinking)
+    if not model.reasoning or (wire == "anthropic" and _breaks_thinking(fit["messages"])):
+        return _stop_thinking(fit)
+    budget = fields.get("budget_tokens")
+    if isinstance(budget, int) and budget >= fit["max_tokens"]:
+        budget = fit["max_tokens"] - 1
+        if budget < _SMALLEST_THINKING_BUDGET:
+            return _stop_thinking(fit)
+        fit["thinking"] = {**fields, "budget_tokens": budget}
+    return None
+
+
+def _stop_thinking(fit: Body) -> None:
+    fit.pop("thinking", None)
+    management = fit.get("context_management")
+    if isinstance(management, Mapping):
+        fields = cast("Mapping[str, Any]", management)
+        edits = [edit for edit in _dicts(fields.get("edits")) if not str(edit.get("type")).startswith("clear_thinking")]
+        fit["context_management"] = {**fields, "edits": edits}
+        if not edits:
+            del fit["context_management"]
+
+
+def _breaks_thinking(messages: list[Body]) -> bool:
+    """Tell whether a tool is being used whose turn has no thinking of Claude's own: the API then refuses to think on."""
+    if not any(block.get("type") == "tool_result" for block in _dicts(messages[-1]["content"])):
+        return False
+    turn = next((message for message in reversed(messages) if message["role"] == "assistant"), None)
+    first = next(iter(_dicts(turn["content"])), None) if turn is not None else None
+    return first is not None and first.get("type") not in {"thinking", "redacted_thinking"}
+
+
+def _marked(block: Mapping[str, Any], marks: bool) -> Body:
+    return {key: value for key, value in block.items() if marks or key != "cache_control"}
+
+
+def _dicts(value: Any) -> list[Mapping[str, Any]]:
+    """Return the objects of a list; what is not one is the caller's mistake and is left out."""
+    items = cast("list[Any]", value) if isinstance(value, list | tuple) else []
+    return [cast("Mapping[str, Any]", item) for item in items if isinstance(item, Mapping)]

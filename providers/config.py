@@ -1,0 +1,212 @@
+"""Everything about providers that the environment says, read once and frozen.
+
+Placeholders of the env templates ("your_token_here") count as unset. A wrong value raises ValueError with one line that names
+the variable; values of credentials are never part of it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Literal, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr
+
+from conversation.messages import Frozen
+from providers import SPECS
+from providers._google_file import CredentialsFile, find_credentials
+from providers.base import ProviderSpec, Timeouts
+
+LITELLM_ENVIRONMENT: Mapping[str, str] = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
+    "LITELLM_LOCAL_BLOG_POSTS": "True",
+    "LITELLM_TELEMETRY": "False",
+    "LITELLM_LOG": "CRITICAL",
+    # Its default, DEV, loads the .env file of the working directory into the environment.
+    "LITELLM_MODE": "PRODUCTION",
+}
+"""What must stand in the process's environment before LiteLLM is imported, so that it asks no network and logs nothing."""
+
+ROUTER_PORT = 8080
+_PLACEHOLDER = re.compile(r"your[_-].*[_-]here", re.IGNORECASE)
+_LOCATION = re.compile(r"[a-z][a-z0-9-]{0,40}")
+_PROJECT = re.compile(r"(?:[a-z0-9.-]{1,80}:)?[a-z0-9][a-z0-9-]{0,62}")
+_T = TypeVar("_T")
+
+
+class ProviderSettings(Frozen):
+    """How the providers are reached. Endpoints have no trailing slash; times are in seconds."""
+
+    vertex_project: str | None = None
+    vertex_location: str = "us-east5"
+    google: CredentialsFile | None = None
+    endpoints: Mapping[str, str] = Field(default_factory=dict)
+    """By provider name."""
+    keys: Mapping[str, SecretStr] = Field(default_factory=dict)
+    """By provider name; only providers that take a key, and have one."""
+    chain: tuple[str, ...] = tuple(spec.name for spec in SPECS)
+    adapter: Literal["litellm", "native"] | None = None
+    timeouts: Timeouts = Timeouts()
+    hedge_after: float | None = None
+    breaker_failures: int = 5
+    breaker_open_seconds: float = 10.0
+    daily_budget_usd: float | None = None
+    ports: Mapping[str, int] = Field(default_factory=dict)
+    """By provider name, and `router`."""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> ProviderSettings:
+        """Return the settings `env` holds. Raises ValueError."""
+        read = _Reader(env)
+        google = find_credentials(read.usable("GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG", "HOME"))
+        location = read.matching("VERTEX_AI_LOCATION", _LOCATION, "a region such as us-east5") or "us-east5"
+        keys = {"github_models": read.secret("GITHUB_TOKEN"), "openrouter": read.secret("OPENROUTER_API_KEY")}
+        return cls(
+            vertex_project=read.matching("GOOGLE_CLOUD_PROJECT", _PROJECT, "a project id") or (google.project_id if google else None),
+            vertex_location=location,
+            google=google,
+            endpoints=_endpoints(read, location, google),
+            keys={name: key for name, key in keys.items() if key is not None},
+            chain=read.names("PARLEY_CHAIN", tuple(spec.name for spec in SPECS)),
+            adapter=read.choice("PARLEY_ADAPTER"),
+            timeouts=_timeouts(read),
+            hedge_after=read.seconds("PARLEY_HEDGE_AFTER"),
+            breaker_failures=read.whole("PARLEY_BREAKER_FAILURES", 1, 1_000_000) or 5,
+            breaker_open_seconds=read.seconds("PARLEY_BREAKER_OPEN_SECONDS") or 10.0,
+            daily_budget_usd=read.amount("PARLEY_DAILY_BUDGET_USD"),
+            ports=_ports(read),
+        )
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return the credentials there are, for scrubbing."""
+        return tuple(key.get_secret_value() for key in self.keys.values())
+
+
+def why_not_configured(spec: ProviderSpec, settings: ProviderSettings) -> str | None:
+    """Return what a provider lacks, in one sentence that names the variable, or None when it can be asked."""
+    if spec.auth == "bearer":
+        return None if spec.name in settings.keys else f"{spec.variables[0]} is not set."
+    if settings.google is None:
+        return "GOOGLE_APPLICATION_CREDENTIALS is not set and gcloud has no application default credentials."
+    if settings.google.problem is not None:
+        return f"{settings.google.problem}."
+    return None if settings.vertex_project else "GOOGLE_CLOUD_PROJECT is not set."
+
+
+def vertex_host(location: str, universe: str = "googleapis.com") -> str:
+    """Return Vertex AI's public address for a location: https://cloud.google.com/vertex-ai/docs/reference/rest#rest_endpoints"""
+    if location == "global":
+        return f"https://aiplatform.{universe}"
+    if "-" not in location:  # the multi-regions us and eu
+        return f"https://aiplatform.{location}.rep.{universe}"
+    return f"https://{location}-aiplatform.{universe}"
+
+
+def _endpoints(read: _Reader, location: str, google: CredentialsFile | None) -> dict[str, str]:
+    vertex = read.endpoint("VERTEX_AI_ENDPOINT", host_only=True)
+    public = vertex or (vertex_host(location, google.universe_domain) if google else vertex_host(location))
+    return {
+        "vertex_claude": read.endpoint("VERTEX_CLAUDE_ENDPOINT", host_only=True) or public,
+        "vertex_gemini": read.endpoint("VERTEX_GEMINI_ENDPOINT", host_only=True) or public,
+        "github_models": read.endpoint("GITHUB_MODELS_ENDPOINT") or "https://models.github.ai/inference",
+        "openrouter": read.endpoint("OPENROUTER_ENDPOINT") or "https://openrouter.ai/api/v1",
+    }
+
+
+def _timeouts(read: _Reader) -> Timeouts:
+    given = {field: read.seconds(f"PARLEY_{field.upper()}_TIMEOUT") for field in Timeouts.model_fields}
+    return Timeouts(**{field: value for field, value in given.items() if value is not None})
+
+
+def _ports(read: _Reader) -> dict[str, int]:
+    defaults = {"router": ROUTER_PORT, **{spec.name: spec.port for spec in SPECS}}
+    ports = {name: read.whole(f"PARLEY_PORT_{name.upper()}", 1, 65_535) or port for name, port in defaults.items()}
+    taken: dict[int, str] = {}
+    for name, port in ports.items():
+        if port in taken:
+            raise ValueError(f"PARLEY_PORT_{name.upper()} must differ from PARLEY_PORT_{taken[port].upper()}: both are {port}.")
+        taken[port] = name
+    return ports
+
+
+class _Reader:
+    """Reads one variable at a time; unset, blank and placeholder values are None."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+
+    def text(self, name: str) -> str | None:
+        value = self._env.get(name, "").strip()
+        return None if not value or _PLACEHOLDER.fullmatch(value) else value
+
+    def usable(self, *names: str) -> dict[str, str]:
+        return {name: value for name in names if (value := self.text(name)) is not None}
+
+    def secret(self, name: str) -> SecretStr | None:
+        value = self.text(name)
+        if value is not None and not (value.isascii() and value.isprintable() and " " not in value):
+            raise ValueError(f"{name} must be one word of printable ASCII characters.")
+        return None if value is None else SecretStr(value)
+
+    def matching(self, name: str, pattern: re.Pattern[str], what: str) -> str | None:
+        value = self.text(name)
+        if value is not None and not pattern.fullmatch(value):
+            raise ValueError(f"{name} must be {what}, not {value[:40]!r}.")
+        return value
+
+    def endpoint(self, name: str, *, host_only: bool = False) -> str | None:
+        """Return an address without trailing slash. Its value is not repeated in errors: some carry a password."""
+        value = self.text(name)
+        if value is None:
+            return None
+        wrong = ValueError(f"{name} must be an address such as {'http://127.0.0.1:9000' if host_only else 'https://host/path'}.")
+        try:
+            parts = urlsplit(value)
+            _ = parts.port  # raises for a port that is not one
+        except ValueError:
+            raise wrong from None
+        bad_path = host_only and parts.path not in {"", "/"}
+        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment or bad_path:
+            raise wrong
+        return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+    def names(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        value = self.text(name)
+        if value is None:
+            return default
+        chosen = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+        unknown = [part for part in chosen if part not in default]
+        if unknown or not chosen:
+            raise ValueError(f"{name} must list providers among {', '.join(default)}, not {', '.join(unknown)[:80] or 'nothing'}.")
+        return chosen
+
+    def choice(self, name: str) -> Literal["litellm", "native"] | None:
+        value = self.text(name)
+        if value is None or value == "litellm" or value == "native":
+            return value
+        raise ValueError(f"{name} must be litellm or native, not {value[:40]!r}.")
+
+    def seconds(self, name: str) -> float | None:
+        return self._number(name, float, lambda number: 0 < number <= 86_400, "a number of seconds above 0 and up to 86400")
+
+    def amount(self, name: str) -> float | None:
+        return self._number(name, float, lambda number: number >= 0, "an amount of US dollars, 0 or more")
+
+    def whole(self, name: str, low: int, high: int) -> int | None:
+        return self._number(name, int, lambda number: low <= number <= high, f"a whole number from {low} to {high}")
+
+    def _number(self, name: str, kind: Callable[[str], _T], good: Callable[[_T], bool], what: str) -> _T | None:
+        value = self.text(name)
+        if value is None:
+            return None
+        wrong = ValueError(f"{name} must be {what}, not {value[:40]!r}.")
+        try:
+            number = kind(value)
+        except ValueError:
+            raise wrong from None
+        if not math.isfinite(number) or not good(number):  # type: ignore[arg-type]
+            raise wrong
+        return number
