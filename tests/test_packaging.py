@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import sys
 import sysconfig
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("cli", "conversation", "gateway", "memory", "providers", "simulator", "tools")
+PART_OF = {"mcp-types": "mcp", "pydantic-core": "pydantic", "yarl": "aiohttp"}  # distributions pinned by the one they belong to
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 
 
@@ -107,3 +110,19 @@ def test_the_client_configuration_calls_the_console_script_and_holds_no_secret()
     server = json.loads((ROOT / "claude_mcp_config.json").read_text())["mcpServers"]["parley"]
     assert (server["type"], server["command"], server["args"]) == ("stdio", "parley", ["serve"])
     assert all(re.fullmatch(r"\$\{" + name + r":-[a-z0-9-]*\}", value) for name, value in server["env"].items())
+
+
+def imported_by(path: Path) -> set[str]:
+    """The top-level modules a file imports."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    plain = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
+    return {name.split(".")[0] for name in plain | {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}}
+
+
+def test_every_library_that_is_imported_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {canonicalize_name(Requirement(text).name) for text in project["dependencies"]}
+    imported = {name for package in PACKAGES for path in (ROOT / package).rglob("*.py") for name in imported_by(path)}
+    foreign = imported - sys.stdlib_module_names - {*PACKAGES, "", "server"}
+    owners = {name: {canonicalize_name(owner) for owner in packages_distributions().get(name, [])} for name in foreign}
+    assert not {name for name, found in owners.items() if not {PART_OF.get(owner, owner) for owner in found} & declared}
