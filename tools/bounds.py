@@ -1,0 +1,33 @@
+"""Answers kept under a number of tokens, as the client's model will see them: as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from conversation.tokens import estimate_tokens
+
+
+def json_tokens(value: Any) -> int:
+    """Return about how many tokens a value is as compact JSON."""
+    return estimate_tokens(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def fitting(text: str, tokens: int) -> int:
+    """Return how many characters of `text`, from its start, fit into `tokens` as JSON."""
+    if json_tokens(text) <= tokens:
+        return len(text)
+    low, high = 0, len(text)
+    while high - low > 32:
+        middle = (low + high) // 2
+        low, high = (middle, high) if json_tokens(text[:middle]) <= tokens else (low, middle)
+    return low
+
+
+def clean(text: str) -> str:
+    """Return the text with halves of surrogate pairs joined, or replaced when alone: JSON in UTF-8 cannot carry them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text

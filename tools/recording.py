@@ -1,0 +1,73 @@
+"""An exchange on its way into the store: pending before a provider is asked, then done or interrupted."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+
+import anyio
+
+from conversation.errors import ParleyError, StoreError
+from conversation.messages import Warned
+from conversation.threads import NewTurn, Thread, Turn
+from tools.app import App
+
+
+class Recording:
+    """One exchange of one call. `thread` is how the thread stood when it began, None when it could not be recorded."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._id = str(uuid.uuid4())
+        self._pending = False
+        self.thread: Thread | None = None
+        self.problem: str | None = None
+
+    async def begin(self, turn: NewTurn, thread_id: str | None, branch_from: int | None) -> None:
+        """Record the caller's turn. Raises what the store raises, but a new thread does without a store that fails."""
+        self._pending = True
+        try:
+            started = await self._app.store.begin(
+                turn, workspace=self._app.workspace, thread_id=thread_id, branch_from=branch_from, exchange_id=self._id
+            )
+        except ParleyError as error:
+            self._pending = False
+            if thread_id is not None or not isinstance(error, StoreError):
+                raise
+            self.problem = f"This exchange was not saved and cannot be continued: {self._app.scrub(error.message)}"
+        else:
+            self.thread = started.thread
+
+    async def complete(self, answer: NewTurn) -> Turn | None:
+        """Land the exchange and return the answer's turn, None when it could not be saved; `problem` then says why."""
+        if self.thread is None:
+            return None
+        try:
+            turns = await self._app.store.complete(self._id, [answer])
+        except ParleyError as error:
+            self.problem = f"The answer was not saved: {self._app.scrub(error.message)}"
+            return None
+        self._pending = False
+        return turns[-1]
+
+    async def close(self) -> None:
+        """Note an exchange that did not land as interrupted, within bounded time, also while the call is being cancelled."""
+        if not self._pending:
+            return
+        with anyio.move_on_after(self._app.limits.interrupt_seconds, shield=True), suppress(ParleyError):
+            await self._app.store.interrupt(self._id)
+
+    @property
+    def warnings(self) -> list[Warned]:
+        return [] if self.problem is None else [Warned(code="not_saved", message=self.problem)]
+
+
+@asynccontextmanager
+async def recording(app: App) -> AsyncGenerator[Recording]:
+    """Give a Recording that is closed however the body ends."""
+    one = Recording(app)
+    try:
+        yield one
+    finally:
+        await one.close()
