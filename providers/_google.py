@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from conversation.errors import AuthFailed, UpstreamError
-from providers._google_file import CredentialsFile, FileProblem, find_credentials, read_credentials
+from providers._google_file import DEFAULT_UNIVERSE, CredentialsFile, FileProblem, find_credentials, read_credentials
 from providers._google_post import TokenFailed, TokenFailure, TokenPost, timed_out
 
 __all__ = ["SCOPE", "CredentialsFile", "GoogleTokens", "find_credentials"]
@@ -40,6 +40,14 @@ class _Held:
     value: str = field(repr=False)
     refresh_at: float
     ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """A refresh under way. Its future never holds an exception: with no waiter left, that would be logged with its traceback."""
+
+    done: asyncio.Future[_Minted | TokenFailure]
+    post: TokenPost
 
 
 class GoogleTokens:
@@ -70,8 +78,7 @@ class GoogleTokens:
         self._failure: TokenFailure | None = None
         self._failed_at = 0.0
         self._forced_at = float("-inf")
-        self._flight: asyncio.Future[_Minted | TokenFailure] | None = None
-        self._post: TokenPost | None = None
+        self._flight: _Flight | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._used = False
         self._closed = False
@@ -114,48 +121,44 @@ class GoogleTokens:
         """Stop refreshing, and break off a refresh under way: its waiters get an UpstreamError."""
         self._closed = True
         self._held = None
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_timer()
         if self._flight is not None:
             self._settle(self._flight, _CLOSED)
 
     def _refresh(self) -> asyncio.Future[_Minted | TokenFailure]:
-        """Return the refresh under way, having started one when there was none. Its future never holds an exception."""
+        """Return the outcome of the refresh under way, having started one when there was none."""
         if self._flight is not None:
-            return self._flight
+            return self._flight.done
         loop = asyncio.get_running_loop()
-        flight: asyncio.Future[_Minted | TokenFailure] = loop.create_future()
+        flight = _Flight(loop.create_future(), TokenPost(self._timeout))
         if self._closed:
-            flight.set_result(_CLOSED)
-            return flight
-        post = TokenPost(self._timeout)
-        self._flight, self._post = flight, post
+            flight.done.set_result(_CLOSED)
+            return flight.done
+        self._flight = flight
         self._restart_timer(self._timeout, lambda: self._settle(flight, timed_out(self._timeout)))
 
         def work() -> None:
-            outcome = _outcome(self._file, post)
+            outcome = _outcome(self._file, flight.post)
             with suppress(RuntimeError):  # the loop is gone: nobody waits any more
                 loop.call_soon_threadsafe(self._settle, flight, outcome)
 
         # A thread of its own, not the loop's executor: leaving the loop waits for the executor's threads.
         threading.Thread(target=work, name="google-token", daemon=True).start()
-        return flight
+        return flight.done
 
-    def _settle(self, flight: asyncio.Future[_Minted | TokenFailure], outcome: _Minted | TokenFailure) -> None:
+    def _settle(self, flight: _Flight, outcome: _Minted | TokenFailure) -> None:
         """Take a refresh's outcome; the first one counts (its own, the time limit, or aclose)."""
-        if flight.done():
+        if flight.done.done():
             return
-        if self._post is not None:
-            self._post.abort()
-        self._flight = self._post = None
-        if self._timer is not None:
-            self._timer.cancel()
+        flight.post.abort()
+        self._flight = None
+        self._stop_timer()
         if isinstance(outcome, _Minted):
             self._hold(outcome)
         else:
             self._failure, self._failed_at = outcome, self._clock()
             _log.log(logging.DEBUG if self._closed else logging.WARNING, "google token refresh failed: %s", outcome.message)
-        flight.set_result(outcome)
+        flight.done.set_result(outcome)
 
     def _hold(self, minted: _Minted) -> None:
         now, lifetime = self._clock(), minted.lifetime
@@ -173,9 +176,12 @@ class GoogleTokens:
             self._refresh()
 
     def _restart_timer(self, delay: float, action: Callable[[], object]) -> None:
+        self._stop_timer()
+        self._timer = asyncio.get_running_loop().call_later(delay, action)
+
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(delay, action)
 
 
 _CLOSED = TokenFailure(UpstreamError, "cancelled", "Parley is shutting down", "")
@@ -211,10 +217,21 @@ def _mint(file: CredentialsFile, post: TokenPost) -> _Minted:
 
 def _credentials(info: dict[str, Any]) -> Any:
     """Return google-auth's object. A service account outside googleapis.com signs its token itself, without a request."""
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from google.auth import crypt
     from google.oauth2 import credentials, service_account
 
     if info["type"] == "service_account":
-        return cast(Any, service_account).Credentials.from_service_account_info(info, scopes=[SCOPE])
+        # from_service_account_info tests the key's primes, 90 ms in C that let no other thread run: the loop would stand still.
+        # The test guards against keys made to harm; this one is the operator's own, and Google refuses what it signs if it is broken.
+        key = load_pem_private_key(info["private_key"].encode(), None, unsafe_skip_rsa_key_validation=True)
+        return cast(Any, service_account).Credentials(
+            cast(Any, crypt).RSASigner(key, info.get("private_key_id")),
+            service_account_email=info["client_email"],
+            token_uri=info["token_uri"],
+            scopes=[SCOPE],
+            universe_domain=info.get("universe_domain") or DEFAULT_UNIVERSE,
+        )
     # from_authorized_user_info would put Google's own address in place of the file's token_uri.
     return cast(Any, credentials).Credentials(
         None,

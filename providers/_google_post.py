@@ -29,6 +29,7 @@ _REASONS = {
     "ConnectionRefusedError": "connection refused",
     "ConnectionResetError": "connection reset",
     "RemoteDisconnected": "it hung up without an answer",
+    "IncompleteRead": "it broke off",
     "BadStatusLine": "it does not speak HTTP",
 }
 _REACH = "Check the network, and token_uri in the credentials file."

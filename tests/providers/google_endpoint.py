@@ -36,11 +36,7 @@ def private_key() -> rsa.RSAPrivateKey:
 
 
 def pem() -> str:
-    return (
-        private_key()
-        .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        .decode()
-    )
+    return private_key().private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
 
 
 def service_account(token_uri: str, **changes: Any) -> dict[str, Any]:
@@ -74,7 +70,13 @@ def write(folder: Path, info: dict[str, Any], name: str = "key.json") -> Path:
 
 def secrets() -> list[str]:
     """Everything that may appear in no error, log or repr."""
-    return [REFRESH_TOKEN, CLIENT_SECRET, PLANTED, GRANTED, *(line for line in pem().splitlines() if "-----" not in line and len(line) > 20)]
+    return [
+        REFRESH_TOKEN,
+        CLIENT_SECRET,
+        PLANTED,
+        GRANTED,
+        *(line for line in pem().splitlines() if "-----" not in line and len(line) > 20),
+    ]
 
 
 def claims_of(assertion: str) -> dict[str, Any]:

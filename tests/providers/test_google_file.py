@@ -166,7 +166,9 @@ def test_a_path_through_a_file_or_a_loop_cannot_be_read(tmp_path: Path) -> None:
     assert "cannot be read (NotADirectoryError)" in problem(tmp_path / "plain" / "key.json", tmp_path)
 
 
-@pytest.mark.parametrize("value", ['{"type": "service_account", "private_key": "planted"}', "-----BEGIN PRIVATE KEY-----\nplanted", "e30K" * 400])
+@pytest.mark.parametrize(
+    "value", ['{"type": "service_account", "private_key": "planted"}', "-----BEGIN PRIVATE KEY-----\nplanted", "e30K" * 400]
+)
 def test_a_key_pasted_into_the_variable_is_not_repeated(value: str) -> None:
     file = found(value)
     assert file.problem == "GOOGLE_APPLICATION_CREDENTIALS holds something other than the path of a file"
