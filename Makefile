@@ -4,6 +4,7 @@ PY := .venv/bin/python
 # Bytecode halves every start: nothing run from here may leave it out.
 unexport PYTHONDONTWRITEBYTECODE
 
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types fix bench e2e lock install install-dev clean
 
