@@ -39,8 +39,8 @@ def tool_id(raw: str) -> str:
 class Grammar:
     """Checks one answer's events and puts right what can be; raises ProviderError for the rest."""
 
-    def __init__(self, provider: str, model: str) -> None:
-        self._provider, self._model = provider, model
+    def __init__(self, provider: str, model: str, secrets: tuple[str, ...] = ()) -> None:
+        self._provider, self._model, self._secrets = provider, model, secrets
         self._started = False
         self._stopped = False
         self._usage: dict[str, Any] = {}
@@ -56,7 +56,7 @@ class Grammar:
         """Yield the events to pass on for one that came in."""
         kind = event.get("type")
         if kind == "error":
-            raise error_in_body(self._provider, self._model, event.get("error"))
+            raise error_in_body(self._provider, self._model, event.get("error"), secrets=self._secrets)
         if self._stopped or kind == "ping":
             return
         handler = _HANDLERS.get(str(kind))

@@ -98,7 +98,8 @@ def _refuse_addresses(messages: Iterable[Mapping[str, Any]], model: ModelInfo) -
             for part in (block, *_dicts(block.get("content"))):
                 source = part.get("source")
                 if isinstance(source, Mapping) and cast("Mapping[str, Any]", source).get("type") != "base64":
-                    raise failure("invalid_request", "images and documents go to Gemini as base64 only", provider=model.provider, model=model.id)
+                    text = "images and documents go to Gemini as base64 only"
+                    raise failure("invalid_request", text, provider=model.provider, model=model.id)
 
 
 def _set_tools(fit: Body, wire: Kind, marks: bool) -> None:

@@ -1,0 +1,259 @@
+"""All four providers through LiteLLM, as a library of translations: our HTTP, its request and response classes.
+
+Not used are its HTTP, Router, proxy, retries and logging. Measured on 1.106.2: its native streams need the proxy extra and keep
+draining an upstream after a cancel, its Vertex token refresh stops the event loop, its stream wrapper costs five times as much.
+Its import takes two seconds and 170 MB, so it happens on first use, in a thread of its own. This is its only importer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib
+import logging
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from concurrent.futures import Future
+from contextlib import aclosing
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+
+from conversation.errors import InternalError, ParleyError
+from conversation.messages import Event
+from providers._events import Grammar
+from providers._google import GoogleTokens
+from providers._http import HttpClient, HttpReply
+from providers._litellm_wires import Request, Wire, wire_for
+from providers._payloads import Payloads
+from providers._prepare import prepared
+from providers._upstream import Upstream
+from providers.base import Call, ModelInfo, ProviderSpec
+from providers.causes import error_for_status, failure
+from providers.config import LITELLM_ENVIRONMENT, ProviderSettings
+
+_log = logging.getLogger(__name__)
+_LOGGERS = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """The classes and functions of LiteLLM that are used, which have no types of their own worth the name."""
+
+    adapter: Any
+    stream_wrapper: Any
+    chunk: Any
+    usage: Any
+    no_params: Any
+    claude: Any
+    filter_betas: Any
+    gemini: Any
+    gemini_body: Any
+    gemini_parser: Callable[[], Any]
+    github: Any
+    openai_parser: Any
+    openrouter: Any
+    openrouter_parser: Any
+
+
+class LiteLLMProvider:
+    """One provider, asked through LiteLLM's translations. Safe for many calls at once on one event loop."""
+
+    def __init__(self, spec: ProviderSpec, settings: ProviderSettings, http: HttpClient, tokens: GoogleTokens | None = None) -> None:
+        self._spec = spec
+        self._http = http
+        self._upstream = Upstream(spec, settings, tokens)
+        self._wire: Wire | None = None
+        self._warming: Future[Wire] | None = None
+
+    @property
+    def name(self) -> str:
+        return self._spec.name
+
+    async def stream(self, call: Call) -> AsyncGenerator[Event, None]:
+        """Yield the answer's events; see providers.base.Provider."""
+        wire = await self._ready()
+        request = self._translated(wire, call)
+        secrets = await self._upstream.secrets()
+        async with aclosing(self._replies(call, request)) as replies:
+            async for reply in replies:
+                payloads = Payloads(reply, self.name, call.model.id, secrets)
+                grammar = Grammar(self.name, call.model.id, secrets)
+                async with aclosing(_generator(wire.events(payloads, call, request.names))) as events:
+                    async for event in events:
+                        for checked in grammar.take(event):
+                            if checked["type"] == "message_stop":
+                                await payloads.drain()
+                            yield checked
+                grammar.finish(ended=payloads.ended)
+
+    async def warm(self) -> None:
+        """Import LiteLLM, run one translation each way, open the pool and fetch a token. Never raises for what is down."""
+        try:
+            await self._ready()
+            await self._http.open()
+            await self._upstream.headers()
+        except ParleyError as error:
+            _log.info("%s is not warm: %s", self.name, error.message)
+
+    async def _replies(self, call: Call, request: Request) -> AsyncGenerator[HttpReply, None]:
+        """Yield the one good reply. A 401 is answered once with a new token, where there is one to be had."""
+        url, body = self._upstream.url(call.model), orjson.dumps(request.body)
+        for last in (False, True):
+            headers = {**await self._upstream.headers(), **request.headers}
+            async with self._http.post(url, headers, body, provider=self.name, model=call.model.id) as reply:
+                if reply.status == 200:
+                    yield reply
+                    return
+                if reply.status != 401 or last or not self._upstream.renew(headers):
+                    raise await self._status_error(call.model, reply)
+
+    async def _status_error(self, model: ModelInfo, reply: HttpReply) -> ParleyError:
+        text = await reply.text()
+        return error_for_status(self.name, model.id, reply.status, reply.headers, text, secrets=await self._upstream.secrets())
+
+    def _translated(self, wire: Wire, call: Call) -> Request:
+        try:
+            # Through JSON and back: a copy, since the translation changes what it is given.
+            body = orjson.loads(orjson.dumps(prepared(call.body, call.model, self._spec)))
+            return wire.request(call, body)
+        except ParleyError:
+            raise
+        except Exception as error:  # the edge of LiteLLM: whatever it cannot translate is the caller's request
+            _log.debug("translation failed", exc_info=False)
+            text = f"the request cannot be translated for this provider ({type(error).__name__})"
+            raise failure("invalid_request", text, provider=self.name, model=call.model.id) from None
+
+    async def _ready(self) -> Wire:
+        """Return the wire, loaded and warm. Callers that come while it is loading wait for the same load."""
+        if self._wire is None:
+            if self._warming is None or (self._warming.done() and self._warming.exception() is not None):
+                self._warming = _in_thread(self._load)
+            self._wire = await asyncio.wrap_future(self._warming)
+        return self._wire
+
+    def _load(self) -> Wire:
+        """Load LiteLLM and run one translation each way, since first ones are slow. Runs in a thread."""
+        wire = wire_for(self._spec, _library())
+        call = Call(model=self._spec.models[0], body=_SAMPLE)
+        request = wire.request(call, orjson.loads(orjson.dumps(prepared(_SAMPLE, call.model, self._spec))))
+        asyncio.run(_consume(wire.events(_Sample(wire.sample), call, request.names)))  # type: ignore[arg-type]
+        return wire
+
+
+_SAMPLE: Mapping[str, Any] = {
+    "max_tokens": 16,
+    "system": "Answer with a full stop.",
+    "messages": [{"role": "user", "content": "."}],
+    "tools": [{"name": "f", "description": "Nothing.", "input_schema": {"type": "object", "properties": {}}}],
+}
+
+
+class _Sample:
+    """A recorded answer in the place of Payloads."""
+
+    def __init__(self, objects: tuple[dict[str, Any], ...]) -> None:
+        self._objects = objects
+        self.ended = True
+        self.count = len(objects)
+
+    async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
+        for item in self._objects:
+            yield item
+
+
+async def _consume(events: AsyncIterator[Event]) -> None:
+    async for _ in events:
+        pass
+
+
+async def _generator(events: AsyncIterator[Event]) -> AsyncGenerator[Event, None]:
+    async for event in events:
+        yield event
+
+
+_loaded: Library | None = None
+_loading = threading.Lock()
+
+
+def _library() -> Library:
+    """Return LiteLLM's classes, imported once in this process. Raises InternalError when its environment is not set."""
+    global _loaded
+    with _loading:
+        if _loaded is None:
+            collects = gc.isenabled()
+            gc.disable()  # a quarter of the import's time goes into collections that find nothing
+            try:
+                _silence()
+                _loaded = _import()
+                _silence()
+            finally:
+                if collects:
+                    gc.enable()
+            gc.freeze()
+    return _loaded
+
+
+def _import() -> Library:
+    import litellm
+    from litellm.anthropic_beta_headers_manager import filter_and_transform_beta_headers
+    from litellm.litellm_core_utils.get_model_cost_map import get_model_cost_map_source_info
+    from litellm.llms.anthropic.pass_through.adapters.streaming_iterator import AnthropicStreamWrapper
+    from litellm.llms.anthropic.pass_through.adapters.transformation import AnthropicAdapter
+    from litellm.llms.github.chat.transformation import GithubChatConfig
+    from litellm.llms.openai.chat.gpt_transformation import OpenAIChatCompletionStreamingHandler
+    from litellm.llms.openrouter.chat.transformation import OpenRouterChatCompletionStreamingHandler, OpenrouterConfig
+    from litellm.llms.vertex_ai.gemini.transformation import transform_request_body
+    from litellm.llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini import ModelResponseIterator, VertexGeminiConfig
+    from litellm.types.router import GenericLiteLLMParams
+    from litellm.types.utils import ModelResponseStream, Usage
+
+    if not get_model_cost_map_source_info().get("is_env_forced"):
+        raise InternalError(f"{next(iter(LITELLM_ENVIRONMENT))} was not set before LiteLLM was imported.")
+    partner = importlib.import_module(
+        "litellm.llms.vertex_ai.vertex_ai_partner_models.anthropic.experimental_pass_through.transformation"
+    )
+    litellm.suppress_debug_info = True
+    no_log: Any = SimpleNamespace(optional_params={})
+    return Library(
+        adapter=AnthropicAdapter(),
+        stream_wrapper=AnthropicStreamWrapper,
+        chunk=ModelResponseStream,
+        usage=Usage,
+        no_params=GenericLiteLLMParams,
+        claude=partner.VertexAIPartnerModelsAnthropicMessagesConfig(),
+        filter_betas=filter_and_transform_beta_headers,
+        gemini=VertexGeminiConfig(),
+        gemini_body=transform_request_body,
+        gemini_parser=lambda: ModelResponseIterator(streaming_response=None, sync_stream=False, logging_obj=no_log),
+        github=GithubChatConfig(),
+        openai_parser=OpenAIChatCompletionStreamingHandler(streaming_response=iter(()), sync_stream=False),
+        openrouter=OpenrouterConfig(),
+        openrouter_parser=OpenRouterChatCompletionStreamingHandler(streaming_response=iter(()), sync_stream=False),
+    )
+
+
+def _silence() -> None:
+    """Stop LiteLLM's loggers for good, at every level: they print requests and answers."""
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        logger.disabled = True
+        logger.propagate = False
+        logger.handlers[:] = [logging.NullHandler()]
+
+
+def _in_thread(work: Callable[[], Wire]) -> Future[Wire]:
+    """Run `work` in a thread of its own that does not keep the process alive, as the loop's executor would."""
+    future: Future[Wire] = Future()
+    future.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # the thread's boundary: whoever waits gets it
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="litellm-load", daemon=True).start()
+    return future
