@@ -77,6 +77,7 @@ async def test_a_service_account_signs_for_a_token_of_the_cloud_platform_scope(t
     claims = claims_of(form["assertion"])
     assert form["grant_type"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
     assert (claims["iss"], claims["scope"]) == ("parley@sim-project.iam.gserviceaccount.com", SCOPE)
+    assert claims["aud"] == "https://oauth2.googleapis.com/token"
     await source.aclose()
 
 
