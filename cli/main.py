@@ -2,17 +2,114 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+from cli.context import Context
+from cli.output import Failed, WrongUse, did_you_mean, one_line, put, say
+from conversation.errors import ParleyError
+from conversation.scrub import scrub
+
+DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "serve": ("cli.commands.serve", "run the MCP server, on stdio unless told otherwise"),
+    "models": ("cli.commands.models", "list providers and their models"),
+    "threads": ("cli.commands.threads", "list, show, search, export, import and remove conversations"),
+    "config": ("cli.commands.config", "print what Claude Code needs, or env file templates"),
+    "doctor": ("cli.commands.doctor", "check the installation and the configuration"),
+    "demo": ("cli.commands.demo", "run the main job against simulated providers"),
+    "simulate": ("cli.commands.simulate", "run the simulated providers on a loopback port"),
+    "version": ("cli.commands.version", "print the version"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit status of one command: 0 done, 1 failed, 2 wrong use."""
+    """Run one command and return its exit status: 0 done, 1 failed, 2 wrong use or wrong configuration."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments == ["version"]:
-        from importlib.metadata import version
+    try:
+        status = _run(arguments, os.environ)
+        sys.stdout.flush()
+    except WrongUse as error:
+        return _complain(str(error), WRONG_USE)
+    except Failed as error:
+        return _complain(str(error), FAILED)
+    except ParleyError as error:
+        return _complain(f"{error.message} {error.hint}", FAILED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _reader_gone()
+    except SystemExit as exit_:  # argparse prints help and leaves this way
+        return exit_.code if isinstance(exit_.code, int) else DONE
+    except Exception as error:  # the command line's boundary: a defect is one line too, and its place helps to mend it
+        return _complain(f"unexpected {type(error).__name__} at {_place(error)}; PARLEY_LOG_LEVEL=debug may say more", FAILED)
+    return status
 
-        sys.stdout.write(version("parley-mcp") + "\n")
-        return 0
-    sys.stderr.write("usage: parley version\n")
-    return 2
+
+def _run(arguments: list[str], environ: Mapping[str, str]) -> int:
+    env_files: list[str] = []
+    while arguments and arguments[0].startswith("-"):
+        option = arguments.pop(0)
+        if option in ("-h", "--help"):
+            put(_help())
+            return DONE
+        if option in ("-V", "--version"):
+            arguments = ["version"]
+        elif option == "--env-file" and arguments:
+            env_files.append(arguments.pop(0))
+        elif option.startswith("--env-file="):
+            env_files.append(option.partition("=")[2])
+        else:
+            raise WrongUse(f"parley: unknown option {one_line(option, 60)} (see parley --help)")
+    if not arguments:
+        raise WrongUse("parley: name a command (see parley --help)")
+    command, *rest = arguments
+    if command == "help":
+        put(_help())
+        return DONE
+    if command not in COMMANDS:
+        raise WrongUse(f"parley: there is no command {one_line(command, 60)!r}{did_you_mean(command, COMMANDS)} (see parley --help)")
+    run: Callable[[Context, list[str]], int] = importlib.import_module(COMMANDS[command][0]).run
+    return run(Context(environ, tuple(env_files)), rest)
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    listed = "\n".join(f"  {name.ljust(width)}  {summary}" for name, (_, summary) in COMMANDS.items())
+    return f"""usage: parley [--env-file FILE] COMMAND [...]
+
+Lets Claude Code hold a conversation with other models.
+
+{listed}
+
+parley COMMAND --help tells its options. Data goes to stdout, words to stderr."""
+
+
+def _complain(text: str, status: int) -> int:
+    """Say the error in one line and return the status."""
+    try:
+        sys.stdout.flush()
+        named = text if text.startswith(("parley ", "parley:")) else f"parley: {text}"
+        say(one_line(scrub(named), 1000))
+    except (OSError, ValueError):
+        return status  # nobody is left to hear it
+    return status
+
+
+def _place(error: BaseException) -> str:
+    """The file and line where an error arose; its text could hold what must not be shown."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "an unknown place" if trace is None else f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
+
+
+def _reader_gone() -> int:
+    """The reader of our output has seen enough (parley models | head): nothing failed, and nothing more is written."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
+    return DONE
