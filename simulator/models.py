@@ -1,0 +1,130 @@
+"""The models the simulated upstreams know, with the limits and habits of the real ones.
+
+A new model is one more line in MODELS. Sources, read 2026-11-23: windows, output limits and prices from the model map shipped with
+litellm 1.106.2; GitHub's from its catalogue; which Claude models refuse sampling parameters or `thinking.type: enabled` from
+Anthropic's migration guide (Opus 4.7 and everything after it).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+ANTHROPIC = "anthropic"
+GEMINI = "gemini"
+GPT = "gpt"
+OPEN_WEIGHTS = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model at one provider. `context_window` and `max_output` are tokens, prices US dollars per million tokens."""
+
+    provider: str
+    id: str
+    family: str
+    context_window: int
+    max_output: int
+    name: str = ""
+    input_usd: float = 0.0
+    output_usd: float = 0.0
+    reasoning: bool = False
+    """GPT: refuses max_tokens and temperature. Gemini: may think. OpenRouter: takes `reasoning`."""
+    adaptive_only: bool = False
+    """Claude from Opus 4.7 on: no sampling parameters, no `thinking.type: enabled`, no prefill; knows `output_config.effort`."""
+    vision: bool = True
+    chat: bool = True
+    """False for what a catalogue lists but chat refuses (embedding models)."""
+
+    @property
+    def plain_name(self) -> str:
+        """The model without publisher and without the @date of Vertex."""
+        return self.id.rpartition("/")[2].partition("@")[0]
+
+
+def _claude(model_id: str, window: int, output: int, prices: tuple[float, float], *, new: bool = False) -> Model:
+    return Model("vertex_claude", model_id, ANTHROPIC, window, output, "", *prices, reasoning=True, adaptive_only=new)
+
+
+def _gemini(model_id: str, prices: tuple[float, float]) -> Model:
+    return Model("vertex_gemini", model_id, GEMINI, 1_048_576, 65_536, "", *prices, reasoning=True)
+
+
+def _github(model_id: str, family: str, window: int, output: int, name: str, **more: Any) -> Model:
+    return Model("github_models", model_id, family, window, output, name, **more)
+
+
+def _router(model_id: str, family: str, window: int, output: int, name: str, prices: tuple[float, float], **more: Any) -> Model:
+    return Model("openrouter", model_id, family, window, output, name, *prices, **more)
+
+
+MODELS: tuple[Model, ...] = (
+    _claude("claude-opus-4-8", 1_000_000, 128_000, (5, 25), new=True),
+    _claude("claude-sonnet-5", 1_000_000, 128_000, (2, 10), new=True),
+    _claude("claude-opus-4-5", 200_000, 64_000, (5, 25)),
+    _claude("claude-sonnet-4-5", 200_000, 64_000, (3, 15)),
+    _claude("claude-haiku-4-5", 200_000, 64_000, (1, 5)),
+    _gemini("gemini-2.5-pro", (1.25, 10)),
+    _gemini("gemini-2.5-flash", (0.3, 2.5)),
+    _gemini("gemini-3-pro-preview", (2, 12)),
+    _github("openai/gpt-4.1", GPT, 1_048_576, 32_768, "OpenAI GPT-4.1"),
+    _github("openai/gpt-4.1-mini", GPT, 1_048_576, 32_768, "OpenAI GPT-4.1-mini"),
+    _github("openai/gpt-4o", GPT, 131_072, 16_384, "OpenAI GPT-4o"),
+    _github("openai/gpt-4o-mini", GPT, 131_072, 4_096, "OpenAI GPT-4o mini"),
+    _github("openai/gpt-5", GPT, 200_000, 100_000, "OpenAI gpt-5", reasoning=True),
+    _github("openai/o4-mini", GPT, 200_000, 100_000, "OpenAI o4-mini", reasoning=True),
+    _github("meta/llama-3.3-70b-instruct", OPEN_WEIGHTS, 128_000, 4_096, "Llama-3.3-70B-Instruct", vision=False),
+    _github("mistral-ai/mistral-medium-2505", OPEN_WEIGHTS, 128_000, 4_096, "Mistral Medium 3 (25.05)"),
+    _github("deepseek/deepseek-v3-0324", OPEN_WEIGHTS, 128_000, 4_096, "DeepSeek-V3-0324", vision=False),
+    _github("simulated/live-list-only-small", OPEN_WEIGHTS, 32_768, 4_096, "Simulated: in the live list only", vision=False),
+    _github("simulated/live-list-only-large", OPEN_WEIGHTS, 262_144, 8_192, "Simulated: in the live list only, large"),
+    _github("openai/text-embedding-3-small", GPT, 8_191, 0, "OpenAI Text Embedding 3 (small)", chat=False, vision=False),
+    _router("anthropic/claude-sonnet-4.5", ANTHROPIC, 200_000, 64_000, "Anthropic: Claude Sonnet 4.5", (3, 15), reasoning=True),
+    _router("anthropic/claude-opus-4.5", ANTHROPIC, 200_000, 64_000, "Anthropic: Claude Opus 4.5", (5, 25), reasoning=True),
+    _router("anthropic/claude-haiku-4.5", ANTHROPIC, 200_000, 64_000, "Anthropic: Claude Haiku 4.5", (1, 5), reasoning=True),
+    _router("openai/gpt-4o", GPT, 128_000, 16_384, "OpenAI: GPT-4o", (2.5, 10)),
+    _router("openai/gpt-5", GPT, 400_000, 128_000, "OpenAI: GPT-5", (1.25, 10), reasoning=True),
+    _router("google/gemini-2.5-pro", GEMINI, 1_048_576, 65_536, "Google: Gemini 2.5 Pro", (1.25, 10), reasoning=True),
+    _router("google/gemini-2.5-flash", GEMINI, 1_048_576, 65_535, "Google: Gemini 2.5 Flash", (0.3, 2.5), reasoning=True),
+    _router("deepseek/deepseek-chat-v3.1", OPEN_WEIGHTS, 163_840, 65_536, "DeepSeek: DeepSeek V3.1", (0.25, 1), vision=False),
+    _router("meta-llama/llama-3.3-70b-instruct", OPEN_WEIGHTS, 131_072, 16_384, "Meta: Llama 3.3 70B Instruct", (0.13, 0.39), vision=False),
+    _router("simulated/live-list-only", OPEN_WEIGHTS, 65_536, 8_192, "Simulated: in the live list only", (0.5, 1.5), vision=False),
+    _router("simulated/live-list-only:free", OPEN_WEIGHTS, 65_536, 8_192, "Simulated: in the live list only (free)", (0, 0), vision=False),
+)
+
+_DATE_SUFFIX = re.compile(r"@(\d{8}|default|latest)$")
+_CHANGEABLE = frozenset({
+    "context_window", "max_output", "name", "input_usd", "output_usd", "reasoning", "adaptive_only", "vision", "family",
+})
+
+
+class ModelList:
+    """The models of one simulator: MODELS, plus what a test added or changed."""
+
+    def __init__(self) -> None:
+        self._models: dict[tuple[str, str], Model] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to MODELS."""
+        self._models = {(model.provider, model.id): model for model in MODELS}
+
+    def find(self, provider: str, name: str) -> Model | None:
+        """The model of that name, with or without Vertex's @date; None when this upstream does not serve it."""
+        return self._models.get((provider, name)) or self._models.get((provider, _DATE_SUFFIX.sub("", name)))
+
+    def of(self, provider: str) -> list[Model]:
+        """Every model of one provider, in order."""
+        return [model for model in self._models.values() if model.provider == provider]
+
+    def change(self, provider: str, name: str, **changes: Any) -> Model:
+        """Change a model's limits, or add a model. Raises ValueError for an unknown property."""
+        unknown = sorted(changes.keys() - _CHANGEABLE)
+        if unknown:
+            raise ValueError(f"unknown model property {unknown[0]!r}; known: {', '.join(sorted(_CHANGEABLE))}")
+        known = self.find(provider, name)
+        base = known or Model(provider, name, changes.pop("family", OPEN_WEIGHTS), 128_000, 8_192, name)
+        model = replace(base, **changes)
+        self._models[(provider, model.id)] = model
+        return model
