@@ -207,5 +207,5 @@ def _block_events(index: int, block: Mapping[str, Any]) -> Iterator[Event]:
 
 
 def _counts(usage: Any) -> dict[str, Any]:
-    fields = cast("Mapping[str, Any]", usage) if isinstance(usage, Mapping) else {}
+    fields: Mapping[str, Any] = cast("Mapping[str, Any]", usage) if isinstance(usage, Mapping) else {}
     return {key: value for key, value in fields.items() if value is not None}

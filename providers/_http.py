@@ -11,7 +11,7 @@ import asyncio
 import importlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +68,9 @@ class HttpClient:
         await self._ready()
 
     @asynccontextmanager
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes, *, provider: str, model: str) -> AsyncIterator[HttpReply]:
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, *, provider: str, model: str
+    ) -> AsyncGenerator[HttpReply, None]:
         """Send `body` and give the reply. Raises ProviderError: refused, or timeout when no connection came about in time."""
         session = await self._ready()
         with _translated(provider, model, "refused"):
@@ -139,9 +141,10 @@ def _kept_alive(info: tuple[Any, ...]) -> socket.socket:
 
 
 @contextmanager
-def _translated(provider: str, model: str, cut_cause: str) -> Iterator[None]:
+def _translated(provider: str, model: str, cut_cause: str) -> Generator[None, None, None]:
     """Turn aiohttp's exceptions into ours; `cut_cause` is what a connection that ends here means."""
     import aiohttp
+    from aiohttp.http_exceptions import HttpProcessingError
 
     try:
         yield
@@ -152,7 +155,7 @@ def _translated(provider: str, model: str, cut_cause: str) -> Iterator[None]:
     except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError):
         text = "the connection was closed before an answer" if cut_cause == "refused" else "the answer broke off"
         raise failure(cut_cause, text, provider=provider, model=model) from None
-    except (aiohttp.ClientResponseError, aiohttp.InvalidURL, aiohttp.http_exceptions.HttpProcessingError) as error:
+    except (aiohttp.ClientResponseError, aiohttp.InvalidURL, HttpProcessingError) as error:
         raise failure("malformed", f"not an HTTP answer ({type(error).__name__})", provider=provider, model=model) from None
     except aiohttp.ClientError as error:
         raise failure("upstream_error", f"HTTP failed ({type(error).__name__})", provider=provider, model=model) from None

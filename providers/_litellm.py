@@ -26,7 +26,9 @@ from conversation.messages import Event
 from providers._events import Grammar
 from providers._google import GoogleTokens
 from providers._http import HttpClient, HttpReply
-from providers._litellm_wires import Request, Wire, wire_for
+from providers._litellm_gemini import GeminiWire
+from providers._litellm_openai import OpenAIWire
+from providers._litellm_wires import AnthropicWire, Objects, Raw, Request, Wire
 from providers._payloads import Payloads
 from providers._prepare import prepared
 from providers._upstream import Upstream
@@ -81,7 +83,7 @@ class LiteLLMProvider:
             async for reply in replies:
                 payloads = Payloads(reply, self.name, call.model.id, secrets)
                 grammar = Grammar(self.name, call.model.id, secrets)
-                async with aclosing(_generator(wire.events(payloads, call, request.names))) as events:
+                async with aclosing(wire.events(payloads, call, request.names)) as events:
                     async for event in events:
                         for checked in grammar.take(event):
                             if checked["type"] == "message_stop":
@@ -136,10 +138,10 @@ class LiteLLMProvider:
 
     def _load(self) -> Wire:
         """Load LiteLLM and run one translation each way, since first ones are slow. Runs in a thread."""
-        wire = wire_for(self._spec, _library())
+        wire = _wire_for(self._spec, _library())
         call = Call(model=self._spec.models[0], body=_SAMPLE)
         request = wire.request(call, orjson.loads(orjson.dumps(prepared(_SAMPLE, call.model, self._spec))))
-        asyncio.run(_consume(wire.events(_Sample(wire.sample), call, request.names)))  # type: ignore[arg-type]
+        asyncio.run(_consume(wire.events(_Sample(wire.sample), call, request.names)))
         return wire
 
 
@@ -151,15 +153,15 @@ _SAMPLE: Mapping[str, Any] = {
 }
 
 
-class _Sample:
+class _Sample(Objects):
     """A recorded answer in the place of Payloads."""
 
-    def __init__(self, objects: tuple[dict[str, Any], ...]) -> None:
+    def __init__(self, objects: tuple[Raw, ...]) -> None:
         self._objects = objects
         self.ended = True
         self.count = len(objects)
 
-    async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
+    async def __aiter__(self) -> AsyncIterator[Raw]:
         for item in self._objects:
             yield item
 
@@ -169,9 +171,10 @@ async def _consume(events: AsyncIterator[Event]) -> None:
         pass
 
 
-async def _generator(events: AsyncIterator[Event]) -> AsyncGenerator[Event, None]:
-    async for event in events:
-        yield event
+def _wire_for(spec: ProviderSpec, library: Library) -> Wire:
+    if spec.wire == "anthropic":
+        return AnthropicWire(library)
+    return GeminiWire(library) if spec.wire == "gemini" else OpenAIWire(library, spec)
 
 
 _loaded: Library | None = None
@@ -197,42 +200,38 @@ def _library() -> Library:
 
 
 def _import() -> Library:
-    import litellm
-    from litellm.anthropic_beta_headers_manager import filter_and_transform_beta_headers
-    from litellm.litellm_core_utils.get_model_cost_map import get_model_cost_map_source_info
-    from litellm.llms.anthropic.pass_through.adapters.streaming_iterator import AnthropicStreamWrapper
-    from litellm.llms.anthropic.pass_through.adapters.transformation import AnthropicAdapter
-    from litellm.llms.github.chat.transformation import GithubChatConfig
-    from litellm.llms.openai.chat.gpt_transformation import OpenAIChatCompletionStreamingHandler
-    from litellm.llms.openrouter.chat.transformation import OpenRouterChatCompletionStreamingHandler, OpenrouterConfig
-    from litellm.llms.vertex_ai.gemini.transformation import transform_request_body
-    from litellm.llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini import ModelResponseIterator, VertexGeminiConfig
-    from litellm.types.router import GenericLiteLLMParams
-    from litellm.types.utils import ModelResponseStream, Usage
-
-    if not get_model_cost_map_source_info().get("is_env_forced"):
+    # By name, since the package has types for hardly any of this and each would be an error of its own.
+    if not _named("litellm_core_utils.get_model_cost_map.get_model_cost_map_source_info")().get("is_env_forced"):
         raise InternalError(f"{next(iter(LITELLM_ENVIRONMENT))} was not set before LiteLLM was imported.")
-    partner = importlib.import_module(
-        "litellm.llms.vertex_ai.vertex_ai_partner_models.anthropic.experimental_pass_through.transformation"
-    )
+    litellm: Any = importlib.import_module("litellm")
     litellm.suppress_debug_info = True
-    no_log: Any = SimpleNamespace(optional_params={})
+    stream_parser = _named("llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini.ModelResponseIterator")
+    unlogged = SimpleNamespace(optional_params={})
     return Library(
-        adapter=AnthropicAdapter(),
-        stream_wrapper=AnthropicStreamWrapper,
-        chunk=ModelResponseStream,
-        usage=Usage,
-        no_params=GenericLiteLLMParams,
-        claude=partner.VertexAIPartnerModelsAnthropicMessagesConfig(),
-        filter_betas=filter_and_transform_beta_headers,
-        gemini=VertexGeminiConfig(),
-        gemini_body=transform_request_body,
-        gemini_parser=lambda: ModelResponseIterator(streaming_response=None, sync_stream=False, logging_obj=no_log),
-        github=GithubChatConfig(),
-        openai_parser=OpenAIChatCompletionStreamingHandler(streaming_response=iter(()), sync_stream=False),
-        openrouter=OpenrouterConfig(),
-        openrouter_parser=OpenRouterChatCompletionStreamingHandler(streaming_response=iter(()), sync_stream=False),
+        adapter=_named("llms.anthropic.pass_through.adapters.transformation.AnthropicAdapter")(),
+        stream_wrapper=_named("llms.anthropic.pass_through.adapters.streaming_iterator.AnthropicStreamWrapper"),
+        chunk=_named("types.utils.ModelResponseStream"),
+        usage=_named("types.utils.Usage"),
+        no_params=_named("types.router.GenericLiteLLMParams"),
+        claude=_named(f"{_CLAUDE_ON_VERTEX}.VertexAIPartnerModelsAnthropicMessagesConfig")(),
+        filter_betas=_named("anthropic_beta_headers_manager.filter_and_transform_beta_headers"),
+        gemini=_named("llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini.VertexGeminiConfig")(),
+        gemini_body=_named("llms.vertex_ai.gemini.transformation.transform_request_body"),
+        gemini_parser=lambda: stream_parser(streaming_response=None, sync_stream=False, logging_obj=unlogged),
+        github=_named("llms.github.chat.transformation.GithubChatConfig")(),
+        openai_parser=_named("llms.openai.chat.gpt_transformation.OpenAIChatCompletionStreamingHandler")(iter(()), False),
+        openrouter=_named("llms.openrouter.chat.transformation.OpenrouterConfig")(),
+        openrouter_parser=_named("llms.openrouter.chat.transformation.OpenRouterChatCompletionStreamingHandler")(iter(()), False),
     )
+
+
+_CLAUDE_ON_VERTEX = "llms.vertex_ai.vertex_ai_partner_models.anthropic.experimental_pass_through.transformation"
+
+
+def _named(path: str) -> Any:
+    """Return a class or function of LiteLLM by its full name."""
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(f"litellm.{module}"), name)
 
 
 def _silence() -> None:

@@ -75,7 +75,7 @@ class Payloads:
         try:
             value = orjson.loads(body)
         except orjson.JSONDecodeError:
-            whole = body.rstrip()[-1:] in {b"}", b"]"}
+            whole = bytes(body.rstrip()[-1:]) in {b"}", b"]"}
             raise self._failed("malformed" if whole else "truncated", "an answer whose JSON is broken") from None
         return cast("list[Any]", value) if isinstance(value, list) else [value]
 

@@ -26,7 +26,7 @@ Kind = Literal["anthropic", "gemini", "openai"]
 
 def prepared(body: Mapping[str, Any], model: ModelInfo, spec: ProviderSpec) -> Body:
     """Return a body for `model` with max_tokens set. Raises BadRequest for what cannot be passed on at all."""
-    marks = spec.wire == "anthropic" or model.id.startswith(spec.cache_control_prefixes or ("\0",))
+    marks = spec.wire == "anthropic" or model.id.startswith(spec.cache_control_prefixes)
     left_out = _NEVER | model.drop | (frozenset[str]() if spec.wire == "anthropic" else _ANTHROPIC_ONLY)
     fit: Body = {key: value for key, value in body.items() if key not in left_out and value is not None}
     if "system" in fit and not _set_system(fit, marks):
