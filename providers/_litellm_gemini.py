@@ -1,0 +1,82 @@
+"""Gemini's generateContent through LiteLLM: https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from providers._litellm_wires import EFFORTS, Raw, Request, State, Translated, fields, first, items
+from providers.base import Call
+from providers.causes import failure
+
+_PARAMS = ("temperature", "top_p", "top_k", "max_tokens", "stop", "tools", "tool_choice", "response_format", "reasoning_effort")
+_MOST_THINKING = 24_576
+"""Tokens; what every 2.5 model takes: https://ai.google.dev/gemini-api/docs/thinking#set-budget"""
+_FAILED = frozenset({"MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS"})
+"""Finish reasons of output that came to nothing."""
+
+
+class GeminiWire(Translated):
+    """generateContent, always streamed."""
+
+    sample: tuple[Raw, ...] = (
+        {"candidates": [{"content": {"role": "model", "parts": [{"text": "."}, {"functionCall": {"name": "f", "args": {}}}]}}]},
+        {"candidates": [{"finishReason": "STOP"}], "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 1}},
+    )
+
+    def request(self, call: Call, body: Raw) -> Request:
+        model = call.model.id
+        translated, names = self._library.adapter.translate_completion_input_params_with_tool_mapping({**body, "model": model})
+        params: Raw = {key: translated[key] for key in _PARAMS if translated.get(key) is not None}
+        _fit_thinking(params, fields(body.get("thinking")))
+        out: Raw = self._library.gemini_body(
+            messages=translated["messages"],
+            model=model,
+            optional_params=self._library.gemini.map_openai_params(params, {}, model, drop_params=True),
+            custom_llm_provider="vertex_ai",
+            litellm_params={},
+            cached_content=None,
+        )
+        return Request(dict(out), {}, names)
+
+    def cut(self, call: Call, payload: Raw, state: State) -> Iterator[Any]:
+        state.parser = state.parser or self._library.gemini_parser()
+        state.usage = fields(payload.get("usageMetadata")) or state.usage
+        candidate = first(payload.get("candidates"))
+        if not candidate and fields(payload.get("promptFeedback")).get("blockReason"):
+            raise failure("empty", "the provider declined to answer", provider=call.model.provider, model=call.model.id)
+        head = {key: payload[key] for key in ("responseId", "modelVersion") if key in payload}
+        for part in _content(items(fields(candidate.get("content")).get("parts"))):
+            state.said = True
+            chunk = state.parser.chunk_parser({**head, "candidates": [{"index": 0, "content": {"role": "model", "parts": [part]}}]})
+            for choice in chunk.choices:
+                choice.finish_reason = None
+            yield chunk
+        finish = candidate.get("finishReason")
+        if finish in _FAILED:
+            raise failure("malformed", f"the model's output was unusable ({finish})", provider=call.model.provider, model=call.model.id)
+        if finish and finish != "FINISH_REASON_UNSPECIFIED" and not state.finished:
+            state.finished = True
+            yield state.parser.chunk_parser({**head, "candidates": [{"index": 0, "finishReason": finish}]})
+
+    def usage(self, raw: Raw) -> Any:
+        return self._library.gemini.calculate_usage({"usageMetadata": raw})
+
+
+def _fit_thinking(params: Raw, thinking: Raw) -> None:
+    """Pass a thinking budget on as it is; LiteLLM's adapter makes one of a few efforts of it."""
+    effort = params.pop("reasoning_effort", None)
+    budget = thinking.get("budget_tokens")
+    if isinstance(budget, int):
+        params["thinking"] = {**thinking, "budget_tokens": min(budget, _MOST_THINKING)}
+    elif effort is not None:
+        params["reasoning_effort"] = EFFORTS.get(effort, effort)
+
+
+def _content(parts: list[Raw]) -> Iterator[Raw]:
+    """Yield the parts that say something, one by one: a thought signature alone says nothing."""
+    for part in parts:
+        if "functionCall" in part:
+            yield {**part, "functionCall": {"args": {}, **fields(part["functionCall"])}}
+        elif part.get("text") or "inlineData" in part:
+            yield part
