@@ -31,8 +31,8 @@ _PEER_SHUT: int = getattr(select, "POLLRDHUP", 0)
 class ExitWatch:
     """Calls `on_leave(reason)` on the loop when it is time to go, and ends the process `grace` seconds later at the latest.
 
-    Reasons are a signal, a closed stdout, a parent that ended, or a call of `leave`. A hung-up stdin only starts the clock: lines it sent
-    before are still being read. Signal handlers stay in place to the end, so that a second signal does not cut the clean end short.
+    Reasons are a signal, a closed stdout, a parent that ended, or a call of `leave`. A hung-up stdin only starts the clock, once: lines
+    it sent before are still being read. Signal handlers stay in place to the end, so that a second signal does not cut the clean end short.
     """
 
     def __init__(self, *, grace: float, on_leave: Callable[[str], None]) -> None:
@@ -72,13 +72,14 @@ class ExitWatch:
 
     def leave(self, reason: str) -> None:
         """Start the clock and tell the loop. Safe from any thread; the first reason starts the clock."""
-        self._arm()
+        self.arm()
         try:
             self._loop.call_soon_threadsafe(self._on_leave, reason)
         except RuntimeError:  # the loop has closed: the process is on its way out
             logger.debug("leaving after the loop closed: %s", reason)
 
-    def _arm(self) -> None:
+    def arm(self) -> None:
+        """Start the clock and leave the loop to what it is doing."""
         if self._deadline is None:
             self._deadline = time.monotonic() + self._grace
             os.write(self._wake_write, b"\0")
@@ -106,7 +107,7 @@ class ExitWatch:
         if events & select.POLLNVAL:  # a kind of file this system cannot poll; its end is noticed by reading or writing
             return
         if descriptor == self._stdin:
-            self._arm()
+            self.arm()
         elif descriptor == self._stdout:
             self.leave("the client closed stdout")
 

@@ -51,10 +51,11 @@ class LineSplitter:
         if self._size <= self._max:
             self._line += piece
             return
-        if not self._head:
-            self._head = bytes(self._line[:_KEPT]) or piece[:_KEPT]
-            self._tail = bytes(self._line[-_KEPT:])
+        if self._line or not self._head:
+            self._head, self._tail = bytes(self._line[:_KEPT]), bytes(self._line[-_KEPT:])
             self._line = bytearray()
+        if len(self._head) < _KEPT:
+            self._head = (self._head + piece[:_KEPT])[:_KEPT]
         self._tail = (self._tail + piece[-_KEPT:])[-_KEPT:]
 
     def _take(self) -> bytes | Overlong:
@@ -91,14 +92,16 @@ class Refusal:
 def refuse_overlong(line: Overlong, max_line_bytes: int) -> Refusal:
     """The answer to a line that was skipped, with the request's id when it stands at either end."""
     text = f"Invalid request: a line of {line.size} bytes is over the limit of {max_line_bytes}; hand large files over by path"
-    return Refusal(INVALID_REQUEST, text, _id_at_an_end(line))
+    return Refusal(INVALID_REQUEST, text, _id_at_an_end(line.head, line.tail))
 
 
 def _refusal(line: bytes) -> Refusal:
     try:
         value: object = from_json(line)
     except ValueError as error:  # names a position, never the input
-        return Refusal(PARSE_ERROR, f"Parse error: {error}")
+        # JSON that is merely nested too deeply (200 levels) is whole, so that its ends can be trusted.
+        found = _id_at_an_end(line[:_KEPT], line[-_KEPT:]) if "recursion limit" in str(error) else None
+        return Refusal(PARSE_ERROR, f"Parse error: {error}", found)
     if isinstance(value, list):
         return Refusal(INVALID_REQUEST, "Invalid request: batches are not supported, send one message a line")
     if not isinstance(value, dict):
@@ -136,8 +139,8 @@ _ID_FIRST = re.compile(rb"\s*\{(?:" + _SIMPLE + rb",){0,2}?\s*" + _ID + rb",")
 _ID_LAST = re.compile(rb",\s*" + _ID + rb"(?:," + _SIMPLE + rb"){0,2}\}\s*\Z")
 
 
-def _id_at_an_end(line: Overlong) -> str | int | None:
-    if not _HAS_METHOD.match(line.head):
+def _id_at_an_end(head: bytes, tail: bytes) -> str | int | None:
+    if not _HAS_METHOD.match(head):
         return None
-    found = _ID_FIRST.match(line.head) or _ID_LAST.search(line.tail)
+    found = _ID_FIRST.match(head) or _ID_LAST.search(tail)
     return cast("str | int", from_json(found[1])) if found else None

@@ -11,6 +11,7 @@ import os
 import select
 import socket
 import stat
+import sys
 from collections import deque
 
 from anyio import BrokenResourceError
@@ -25,11 +26,13 @@ def claim_stdio() -> tuple[int, int]:
 
     From here on fd 0 is the null device and fd 1 is stderr, so that a stray print or a child process can neither read from the wire nor
     write to it. They stay so until the process ends, for a print at exit would reach the wire as well.
+
+    Raises RuntimeError when the process was started without one of them.
     """
-    try:
-        private = tuple(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3) for descriptor in (0, 1))
-    except OSError as error:
-        raise RuntimeError("stdio needs an open stdin and stdout") from error
+    # Had they been closed, 0 and 1 would by now belong to something else, such as the event loop.
+    if sys.__stdin__ is None or sys.__stdout__ is None:
+        raise RuntimeError("stdio needs an open stdin and stdout")
+    private = tuple(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3) for descriptor in (0, 1))
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     try:

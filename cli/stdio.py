@@ -9,6 +9,7 @@ import asyncio
 import logging
 import signal
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -47,16 +48,21 @@ async def serve_stdio(server: Server[Any], *, max_line_bytes: int = MAX_LINE_BYT
     Raises RuntimeError when stdin or stdout is closed.
     """
     stdin, stdout = claim_stdio()
-    wire = _Wire(stdin, stdout, max_line_bytes)
     loop = asyncio.get_running_loop()
     with anyio.CancelScope() as running:
 
         def on_leave(reason: str) -> None:
-            logger.info("stopping: %s", reason)
+            if not wire.stopped:
+                logger.info("stopping: %s", reason)
             wire.stop()
-            # What has not ended by itself by then, such as a store that will not close, is cancelled.
-            loop.call_later(exit_grace / 2, running.cancel)
 
+        def on_end() -> None:
+            watch.arm()
+            # What has not ended by itself by then, such as a store that will not close, is cancelled.
+            timers.append(loop.call_later(exit_grace / 2, running.cancel))
+
+        timers: list[asyncio.TimerHandle] = []
+        wire = _Wire(stdin, stdout, max_line_bytes, on_end)
         watch = ExitWatch(grace=exit_grace, on_leave=on_leave)
         watch.watch_signals(_SIGNALS)
         watch.watch_client(stdin, stdout)
@@ -65,33 +71,40 @@ async def serve_stdio(server: Server[Any], *, max_line_bytes: int = MAX_LINE_BYT
             await server.run(wire, _Answers(wire), server.create_initialization_options())
         finally:
             # Threads and executors may still be busy, and asyncio.run would wait for them: the clock ticks from here on.
-            watch.leave("the connection ended")
+            watch.arm()
+            for timer in timers:
+                timer.cancel()
             await wire.flush(exit_grace / 4)
 
 
 class _Wire:
-    """The read stream of one connection. Lines that are no messages are answered here and never reach the server."""
+    """The read stream of one connection. Lines that are no messages are answered here and never reach the server.
 
-    def __init__(self, stdin: int, stdout: int, max_line_bytes: int) -> None:
+    `on_end` is called once, when no more will be read.
+    """
+
+    def __init__(self, stdin: int, stdout: int, max_line_bytes: int, on_end: Callable[[], None]) -> None:
         self._reader = ByteReader(stdin)
         self._writer = LineWriter(stdout)
         self._splitter = LineSplitter(max_line_bytes)
         self._max_line_bytes = max_line_bytes
+        self._on_end = on_end
         self._lines: deque[bytes | Overlong] = deque()
         self._running: set[str | int] = set()
         self._settled = asyncio.Event()
         self._ended = False
-        self._stopped = False
+        self.stopped = False
 
     def stop(self) -> None:
         """The client has gone or is to go: read no more, and wait for nothing."""
-        self._stopped = True
+        self.stopped = True
         self._reader.close()
         self._settled.set()
+        self._end()
 
     async def receive(self) -> SessionMessage | Exception:
         """The next message. Raises anyio.EndOfStream when the client is gone."""
-        while not self._stopped:
+        while not self.stopped:
             if self._lines:
                 message = await self._message(self._lines.popleft())
                 if message is not None:
@@ -125,8 +138,13 @@ class _Wire:
         if chunk:
             self._lines.extend(self._splitter.feed(chunk))
             return
-        self._ended = True
         self._lines.append(self._splitter.finish())
+        self._end()
+
+    def _end(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._on_end()
 
     async def _message(self, line: bytes | Overlong) -> JSONRPCMessage | None:
         """The message on a line; None for a blank line and for one that has been answered with an error."""
