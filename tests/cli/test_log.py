@@ -12,32 +12,43 @@ from typing import Any
 
 import pytest
 
-from cli.log import configure_logging
+from cli.log import OURS, SILENT, configure_logging
 from cli.output import WrongUse
 
 SECRET = "correct-horse-battery"
 
 
+class Heard:
+    """What has been written to stderr so far."""
+
+    def __init__(self, capture: pytest.CaptureFixture[str]) -> None:
+        self._capture, self._text = capture, ""
+
+    def getvalue(self) -> str:
+        self._text += self._capture.readouterr().err
+        return self._text
+
+
 @pytest.fixture
-def stderr(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+def stderr(capsys: pytest.CaptureFixture[str]) -> Iterator[Heard]:
     """A stderr to read, and logging as it was afterwards."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    raised = logging.raiseExceptions
-    stream = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", stream)
-    yield stream
+    handlers, level, raised = root.handlers[:], root.level, logging.raiseExceptions
+    levels = {name: logging.getLogger(name).level for name in (*OURS, *SILENT)}
+    yield Heard(capsys)
     root.handlers[:] = handlers
     root.setLevel(level)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
     logging.captureWarnings(False)
     logging.raiseExceptions = raised
 
 
-def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+def lines(stream: Heard) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def test_warnings_of_our_own_are_one_json_object_a_line(stderr: io.StringIO) -> None:
+def test_warnings_of_our_own_are_one_json_object_a_line(stderr: Heard) -> None:
     configure_logging({})
     logging.getLogger("providers.chain").warning("first\nline of %s", "two", extra={"provider": "openrouter", "odd": object()})
     logging.getLogger("providers.chain").info("not heard")
@@ -47,7 +58,7 @@ def test_warnings_of_our_own_are_one_json_object_a_line(stderr: io.StringIO) -> 
 
 
 @pytest.mark.parametrize("level", ["debug", "info", "warning", "error", "DEBUG"])
-def test_the_level_counts_for_our_own_records(stderr: io.StringIO, level: str) -> None:
+def test_the_level_counts_for_our_own_records(stderr: Heard, level: str) -> None:
     configure_logging({"PARLEY_LOG_LEVEL": level})
     ours = logging.getLogger("tools.mcp")
     for method in (ours.debug, ours.info, ours.warning, ours.error):
@@ -60,7 +71,7 @@ def test_the_level_counts_for_our_own_records(stderr: io.StringIO, level: str) -
 @pytest.mark.parametrize(
     "name", ["LiteLLM", "httpx", "aiohttp.client", "google.auth.transport", "openai._base_client", "mcp.server", "some.library"]
 )
-def test_other_libraries_never_get_their_words_out(stderr: io.StringIO, level: str, name: str) -> None:
+def test_other_libraries_never_get_their_words_out(stderr: Heard, level: str, name: str) -> None:
     configure_logging({"PARLEY_LOG_LEVEL": level})
     foreign = logging.getLogger(name)
     for method in (foreign.debug, foreign.info, foreign.warning, foreign.error):
@@ -74,7 +85,7 @@ def test_other_libraries_never_get_their_words_out(stderr: io.StringIO, level: s
     assert last["logger"] == name and last["error"] == "ValueError" and last["place"].startswith("test_log.py:")
 
 
-def test_secrets_and_strings_shaped_like_keys_are_taken_out(stderr: io.StringIO) -> None:
+def test_secrets_and_strings_shaped_like_keys_are_taken_out(stderr: Heard) -> None:
     configure_logging({"PARLEY_LOG_LEVEL": "debug"}, secrets=[SECRET])
     ours = logging.getLogger("cli.stdio")
     ours.debug("with %s and sk-or-v1-0123456789abcdef0123", SECRET, extra={"detail": f"Bearer {SECRET}", "where": "/home/someone/x"})
@@ -82,7 +93,7 @@ def test_secrets_and_strings_shaped_like_keys_are_taken_out(stderr: io.StringIO)
     assert SECRET not in stderr.getvalue() and "0123456789" not in stderr.getvalue() and "someone" not in stderr.getvalue()
 
 
-def test_exceptions_are_named_with_their_places_and_without_their_texts(stderr: io.StringIO) -> None:
+def test_exceptions_are_named_with_their_places_and_without_their_texts(stderr: Heard) -> None:
     configure_logging({})
     try:
         raise KeyError("tell nobody")
@@ -93,13 +104,13 @@ def test_exceptions_are_named_with_their_places_and_without_their_texts(stderr: 
     assert "tell nobody" not in stderr.getvalue()
 
 
-def test_an_endless_message_is_cut(stderr: io.StringIO) -> None:
+def test_an_endless_message_is_cut(stderr: Heard) -> None:
     configure_logging({})
     logging.getLogger("cli").warning("x" * 100_000)
     assert len(stderr.getvalue()) < 3000
 
 
-def test_warnings_of_libraries_name_their_place_only(stderr: io.StringIO) -> None:
+def test_warnings_of_libraries_name_their_place_only(stderr: Heard) -> None:
     configure_logging({})
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -109,11 +120,15 @@ def test_warnings_of_libraries_name_their_place_only(stderr: io.StringIO) -> Non
     assert "tell nobody" not in stderr.getvalue()
 
 
-def test_a_record_that_cannot_be_formatted_or_written_disturbs_nobody(stderr: io.StringIO) -> None:
+def test_a_record_that_cannot_be_formatted_or_written_disturbs_nobody(stderr: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
     configure_logging({})
     logging.getLogger("cli").warning("%d", "not a number")
-    stderr.close()
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", closed)
     logging.getLogger("cli").warning("into the void")
+    monkeypatch.undo()
+    assert stderr.getvalue() == ""
 
 
 def test_an_unknown_level_is_wrong_configuration() -> None:

@@ -1,0 +1,141 @@
+"""`parley doctor`: what works, what does not, and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from cli.commands.config import console_script
+from cli.commands.version import PACKAGES, packages
+from cli.context import Context, parley_version
+from cli.environment import NAMES, unknown_names
+from cli.log import configure_logging
+from cli.output import Failed, WrongUse, did_you_mean, put, put_json, table
+from conversation.errors import ParleyError
+
+if TYPE_CHECKING:
+    from tools.app import App
+
+PING_SECONDS = 10.0
+Status = Literal["ok", "warning", "broken"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding. `broken` makes the command fail; `warning` does not."""
+
+    name: str
+    status: Status
+    detail: str
+    hint: str = ""
+
+
+def run(context: Context, arguments: list[str]) -> int:
+    """Check everything that can be checked without asking a model; 1 when something is broken."""
+    parser = context.parser("doctor", "Check the installation and the configuration. No provider is asked.")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    options = parser.parse_args(arguments)
+    env = context.environment(options)
+    checks = [*_installation(), *_environment(env), *_configured(env)]
+    broken = any(check.status == "broken" for check in checks)
+    if options.json:
+        put_json({"ok": not broken, "checks": [asdict(check) for check in checks]})
+    else:
+        rows = [(check.status, check.name, check.detail + (f" ({check.hint})" if check.hint else "")) for check in checks]
+        put(table(rows))
+    return 1 if broken else 0
+
+
+def _installation() -> Iterator[Check]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    good = sys.version_info >= (3, 11)
+    yield Check("python", "ok" if good else "broken", version, "" if good else "Parley needs Python 3.11 or newer.")
+    yield Check("parley", "ok", parley_version())
+    found = packages()
+    missing = [name for name in PACKAGES if name not in found]
+    if missing:
+        yield Check("packages", "broken", f"{', '.join(missing)} missing", "Install Parley anew: pipx install --force .")
+    else:
+        yield Check("packages", "ok", ", ".join(f"{name} {number}" for name, number in found.items()))
+    try:
+        yield Check("command", "ok", console_script())
+    except Failed as error:
+        yield Check("command", "warning", str(error))
+
+
+def _environment(env: Mapping[str, str]) -> Iterator[Check]:
+    for name in unknown_names(env):
+        yield Check("environment", "warning", f"{name} is set, but nothing reads it{did_you_mean(name, NAMES)}")
+    if "REDIS_URL" in env:
+        yield Check("environment", "warning", "REDIS_URL is set, but this version keeps threads in SQLite only")
+
+
+def _configured(env: Mapping[str, str]) -> Iterator[Check]:
+    """What depends on the settings; a wrong one is the only finding then."""
+    from cli.commands.serve import check_serving
+    from cli.wire import build_app, close_app
+
+    try:
+        configure_logging(env)
+        check_serving(env)
+        app = build_app(env, workspace=Path.cwd())
+    except WrongUse as error:
+        yield Check("configuration", "broken", str(error))
+        return
+    yield Check("configuration", "ok", f"parley.toml and environment; home {app.home}")
+
+    async def ping() -> Check:
+        try:
+            return await _store(app)
+        finally:
+            await close_app(app)
+
+    yield asyncio.run(ping())
+    yield from _home(Path(app.home))
+    yield from _providers(app)
+
+
+async def _store(app: App) -> Check:
+    try:
+        await asyncio.wait_for(app.store.ping(), PING_SECONDS)
+    except ParleyError as error:
+        return Check("store", "broken", error.message, error.hint)
+    except TimeoutError:
+        return Check("store", "broken", f"no answer within {PING_SECONDS:g} s", "Another process may hold the store.")
+    return Check("store", "ok", "can be read and written")
+
+
+def _home(home: Path) -> Iterator[Check]:
+    try:
+        mode = stat.S_IMODE(home.stat().st_mode)
+    except OSError as error:
+        yield Check("home", "broken", f"{home}: {error.strerror}", "Set PARLEY_HOME to a folder that can be written.")
+        return
+    if mode & 0o077:
+        yield Check("home", "broken", f"{home} has mode {mode:04o}: others can read your conversations", f"chmod 700 {home}")
+    elif not os.access(home, os.W_OK | os.X_OK):
+        yield Check("home", "broken", f"{home} cannot be written", "Set PARLEY_HOME to a folder that can be written.")
+    else:
+        yield Check("home", "ok", f"{home}, mode {mode:04o}")
+
+
+def _providers(app: App) -> Iterator[Check]:
+    catalogue = app.catalogue
+    for spec in catalogue.providers:
+        problem = catalogue.problem(spec.name)
+        if problem is None:
+            models = catalogue.models(spec.name)
+            in_chain = "" if spec.name in catalogue.chain else ", not in the chain"
+            yield Check(spec.name, "ok", f"configured, {len(models)} models, default {models[0].id}{in_chain}")
+        elif problem.endswith("not set.") or "is not set and" in problem:
+            yield Check(spec.name, "warning", f"not configured: {problem}", catalogue.hint(spec.name))
+        else:
+            yield Check(spec.name, "broken", problem, catalogue.hint(spec.name))
+    if not catalogue.chain:
+        yield Check("providers", "broken", "none can be asked", "Configure at least one; `parley config env` prints what to fill in.")

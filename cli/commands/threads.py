@@ -1,0 +1,150 @@
+"""`parley threads`: conversations listed, shown, searched, exported, imported and removed."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli.context import Context
+from cli.log import configure_logging
+from cli.output import Failed, WrongUse, one_line, put, put_json, say, table
+from conversation.errors import InvalidContinuationId, ThreadExpired, ThreadNotFound
+from conversation.threads import Thread, ThreadSummary, Turn, parse_thread_id
+
+if TYPE_CHECKING:
+    from tools.app import App
+
+
+def run(context: Context, arguments: list[str]) -> int:
+    """Do one thing with the stored conversations."""
+    options = _parser(context).parse_args(arguments)
+    env = context.environment(options)
+    configure_logging(env)
+    from cli.wire import run_with_app
+
+    action = {"ls": _ls, "search": _search, "show": _show, "export": _export, "import": _import, "rm": _rm}[options.action]
+
+    async def act(app: App) -> int:
+        try:
+            return await action(app, options)
+        except (ThreadNotFound, ThreadExpired) as error:
+            raise Failed(f"{error.message} `parley threads ls` lists the threads there are.") from None
+
+    return run_with_app(env, act)
+
+
+def _parser(context: Context) -> argparse.ArgumentParser:
+    parser = context.parser("threads", "List, show, search, export, import and remove conversations.")
+    actions = parser.add_subparsers(dest="action", metavar="ls|show|search|export|import|rm", required=True, parser_class=type(parser))
+
+    def action(name: str, summary: str, *, json: bool = True) -> argparse.ArgumentParser:
+        made = actions.add_parser(name, prog=f"parley threads {name}", description=summary)
+        if json:
+            made.add_argument("--json", action="store_true", help="as JSON")
+        return made
+
+    for lister in (action("ls", "List threads, last updated first."), action("search", "List threads that hold every word.")):
+        lister.add_argument("--limit", type=_limit, default=50, help="most threads (50)")
+        lister.add_argument("--here", action="store_true", help="only threads of this folder")
+        if lister.prog.endswith("search"):
+            lister.add_argument("words", nargs="+")
+    action("show", "Show a thread's turns.").add_argument("id", type=_id)
+    action("export", "Print a thread as Markdown, or with --json as JSON.").add_argument("id", type=_id)
+    reader = action("import", "Make a thread of an exported one; prints its new id.", json=False)
+    reader.add_argument("file", help="what `export --json` printed; - for stdin")
+    action("rm", "Remove threads.", json=False).add_argument("ids", type=_id, nargs="+", metavar="id")
+    return parser
+
+
+async def _ls(app: App, options: argparse.Namespace) -> int:
+    found = await app.store.list(workspace=app.workspace if options.here else None, limit=options.limit)
+    return _listing(found, as_json=options.json)
+
+
+async def _search(app: App, options: argparse.Namespace) -> int:
+    found = await app.store.search(" ".join(options.words), workspace=app.workspace if options.here else None, limit=options.limit)
+    return _listing(found, as_json=options.json)
+
+
+def _listing(found: list[ThreadSummary], *, as_json: bool) -> int:
+    if as_json:
+        put_json({"threads": [_summary(one) for one in found]})
+        return 0
+    if not found:
+        say("no threads")
+        return 0
+    put(table([one.id, one.updated[:19], f"{one.turns} turns", one_line(one.snippet or one.title, 80), one.workspace] for one in found))
+    return 0
+
+
+def _summary(one: ThreadSummary) -> dict[str, Any]:
+    row = {"continuation_id": one.id, "title": one.title, "turns": one.turns, "updated": one.updated, "workspace": one.workspace}
+    return row if one.snippet is None else {**row, "snippet": one.snippet}
+
+
+async def _show(app: App, options: argparse.Namespace) -> int:
+    thread = await app.store.load(options.id)
+    if options.json:
+        about = {"title": thread.title, "workspace": thread.workspace, "created": thread.created, "updated": thread.updated}
+        put_json({"continuation_id": thread.id, **about, "turns": exported(thread)["turns"]})
+    else:
+        put(markdown(thread))
+    return 0
+
+
+async def _export(app: App, options: argparse.Namespace) -> int:
+    thread = await app.store.load(options.id)
+    if options.json:
+        put_json(exported(thread))
+    else:
+        put(markdown(thread))
+    return 0
+
+
+async def _import(app: App, options: argparse.Namespace) -> int:
+    from cli.importing import import_thread, read_export
+
+    put(await import_thread(app.store, read_export(options.file), workspace=app.workspace))
+    return 0
+
+
+async def _rm(app: App, options: argparse.Namespace) -> int:
+    for thread_id in dict.fromkeys(options.ids):
+        await app.store.delete(thread_id)
+        say(f"removed {thread_id}")
+    return 0
+
+
+def exported(thread: Thread) -> dict[str, Any]:
+    """Return the thread as `export --json` prints it."""
+    return {"continuation_id": thread.id, "turns": [_turn(turn) for turn in thread.turns]}
+
+
+def _turn(turn: Turn) -> dict[str, Any]:
+    fields = ("seq", "role", "tool", "provider", "model", "content", "state", "at")
+    return {**{name: getattr(turn, name) for name in fields}, "usage": turn.usage.model_dump() if turn.usage else None}
+
+
+def markdown(thread: Thread) -> str:
+    """Return the thread as Markdown, one heading a turn."""
+    parts = [f"# {thread.title}", f"{thread.id}, {Path(thread.workspace).name}, begun {thread.created[:19]}"]
+    for turn in thread.turns:
+        speaker = f"{turn.provider}/{turn.model}" if turn.role == "assistant" else "you"
+        state = "" if turn.state == "done" else f" ({turn.state})"
+        parts += [f"## {turn.seq}. {speaker}, {turn.tool}, {turn.at[:19]}{state}", turn.content.rstrip()]
+        parts += [f"[{attached.kind}: {attached.path}]" for attached in turn.attachments]
+    return "\n\n".join(parts)
+
+
+def _id(text: str) -> str:
+    try:
+        return parse_thread_id(text)
+    except InvalidContinuationId:
+        raise WrongUse(f"{text[:60]!r} is not a continuation_id; `parley threads ls` lists them") from None
+
+
+def _limit(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a number from 1 to 100000")
+    return int(text)

@@ -1,0 +1,225 @@
+"""The composition root of the tools: from an environment to an App, with everything slow left for its first use."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from cli.context import parley_version
+from cli.environment import secrets
+from cli.output import WrongUse
+from conversation.errors import ParleyError
+from conversation.scrub import scrub
+from memory.config import MemoryConfig
+from memory.health import LocalHealth
+from memory.ledger import SpendLedger
+from memory.sqlite import SqliteThreadStore
+from providers import SPECS
+from providers._live import LiveLists, LiveSource, github_source, openrouter_source
+from providers.base import Provider
+from providers.budget import Budget
+from providers.catalogue import Catalogue
+from providers.chain import Chain
+from providers.config import LITELLM_ENVIRONMENT, ProviderSettings, why_not_configured
+from tools.app import App
+from tools.files import FileReader
+from tools.limits import Limits
+from tools.roles import RoleBook
+
+if TYPE_CHECKING:
+    from cli.config import FileConfig
+    from providers._google import GoogleTokens
+    from providers._http import HttpClient
+
+_T = TypeVar("_T")
+
+CLOSE_SECONDS = 2.0
+QUIET_ENVIRONMENT: Mapping[str, str] = {
+    **LITELLM_ENVIRONMENT,
+    "DO_NOT_TRACK": "1",
+    "OTEL_SDK_DISABLED": "true",
+    "ANONYMIZED_TELEMETRY": "False",
+}
+"""Set for this process before any library is used that would look for it."""
+
+
+class Upstreams:
+    """The adapters by provider name, over one pool of connections. Nothing is imported or opened before the first is asked for.
+
+    From then on the paths of all other configured providers are warmed in the background.
+    """
+
+    def __init__(self, settings: ProviderSettings, configured: Sequence[str]) -> None:
+        self._settings = settings
+        self._configured = tuple(configured)
+        self._specs = {spec.name: spec for spec in SPECS}
+        self._made: dict[str, Provider] = {}
+        self._http: HttpClient | None = None
+        self._tokens: GoogleTokens | None = None
+        self._warming: asyncio.Task[None] | None = None
+
+    def __call__(self, name: str) -> Provider:
+        """Return the adapter of one provider."""
+        provider = self._adapter(name)
+        if self._warming is None:
+            others = [other for other in self._configured if other != name]
+            self._warming = asyncio.get_running_loop().create_task(self._warm([name, *others]), name="warm the providers")
+        return provider
+
+    async def fetch(self, url: str, headers: Mapping[str, str], most_bytes: int) -> bytes:
+        """Return the body of a 200, for model lists. Raises ParleyError."""
+        return await self._client().fetch(url, headers, most_bytes)
+
+    async def aclose(self) -> None:
+        """Stop warming and close all connections."""
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.gather(self._warming, return_exceptions=True)
+        if self._tokens is not None:
+            await self._tokens.aclose()
+        if self._http is not None:
+            await self._http.aclose()
+
+    def _adapter(self, name: str) -> Provider:
+        if name not in self._made:
+            from providers._litellm import LiteLLMProvider
+
+            spec = self._specs[name]
+            tokens = self._google_tokens() if spec.auth == "google" else None
+            self._made[name] = LiteLLMProvider(spec, self._settings, self._client(), tokens)
+        return self._made[name]
+
+    def _client(self) -> HttpClient:
+        if self._http is None:
+            from providers._http import HttpClient
+
+            self._http = HttpClient(connect_timeout=self._settings.timeouts.connect)
+        return self._http
+
+    def _google_tokens(self) -> GoogleTokens | None:
+        if self._tokens is None and self._settings.google is not None:
+            from providers._google import GoogleTokens
+
+            self._tokens = GoogleTokens(self._settings.google)
+        return self._tokens
+
+    async def _warm(self, names: Sequence[str]) -> None:
+        for name in names:
+            await self._adapter(name).warm()
+
+
+def build_app(env: Mapping[str, str], *, workspace: Path) -> App:
+    """Return the parts of one process, wired as `env` and parley.toml say. Raises WrongUse for a wrong setting.
+
+    Writes QUIET_ENVIRONMENT into the process's environment, since LiteLLM reads it there.
+    """
+    os.environ.update(QUIET_ENVIRONMENT)
+    home = _checked(lambda: MemoryConfig.from_env(env)).home
+    path = config_path(env, home)
+    file = None if path is None else _load(path)
+    env = {**(file.variables() if file else {}), **env}
+    settings = _checked(lambda: ProviderSettings.from_env(env))
+    memory = _checked(lambda: MemoryConfig.from_env(env))
+    catalogue, upstreams, live = _models(settings, file, home)
+    health = LocalHealth(failures=settings.breaker_failures, open_seconds=settings.breaker_open_seconds)
+    budget = Budget(SpendLedger(home / "parley.db"), settings.daily_budget_usd)
+    limits = Limits(max_window_tokens=file.threads.max_tokens if file else None)
+    return App(
+        catalogue=catalogue,
+        chain=Chain(upstreams, health, timeouts=settings.timeouts, hedge_after=settings.hedge_after, budget=budget),
+        store=SqliteThreadStore(home / "parley.db", ttl_days=memory.ttl_days),
+        files=FileReader(workspace, workspace_roots(env), limits=limits),
+        health=health,
+        workspace=str(workspace),
+        home=str(home),
+        version=parley_version(),
+        budget=budget,
+        limits=limits,
+        roles=RoleBook(_role_folders(path, file)),
+        scrub=partial(scrub, secrets=(*secrets(env), *settings.secrets())),
+        on_close=(live.aclose, upstreams.aclose),
+    )
+
+
+async def close_app(app: App) -> None:
+    """Close what is open, within two seconds whatever hangs."""
+    with suppress(TimeoutError, ParleyError):
+        await asyncio.wait_for(app.aclose(), CLOSE_SECONDS)
+
+
+def run_with_app(env: Mapping[str, str], use: Callable[[App], Awaitable[int]], *, workspace: Path | None = None) -> int:
+    """Build an App, return what `use` makes of it, and close it."""
+    app = build_app(env, workspace=workspace or Path.cwd())
+
+    async def used() -> int:
+        try:
+            return await use(app)
+        finally:
+            await close_app(app)
+
+    return asyncio.run(used())
+
+
+def config_path(env: Mapping[str, str], home: Path) -> Path | None:
+    """Return the parley.toml that counts, None when there is none."""
+    named = env.get("PARLEY_CONFIG")
+    if named:
+        return Path(named).expanduser()
+    path = home / "parley.toml"
+    return path if path.is_file() else None
+
+
+def workspace_roots(env: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the folders of PARLEY_WORKSPACE_ROOTS; none means the working directory. Raises WrongUse."""
+    roots = tuple(Path(part).expanduser() for part in env.get("PARLEY_WORKSPACE_ROOTS", "").split(os.pathsep) if part.strip())
+    for root in roots:
+        if not root.is_dir():
+            raise WrongUse(f"PARLEY_WORKSPACE_ROOTS: {root} is not a folder")
+    return roots
+
+
+def _load(path: Path) -> FileConfig:
+    from cli.config import load_file
+
+    return load_file(path, providers=[spec.name for spec in SPECS])
+
+
+def _models(settings: ProviderSettings, file: FileConfig | None, home: Path) -> tuple[Catalogue, Upstreams, LiveLists]:
+    problems = {spec.name: why_not_configured(spec, settings) for spec in SPECS}
+    upstreams = Upstreams(settings, [name for name, problem in problems.items() if problem is None])
+    live = LiveLists(_live_sources(settings), home / "cache", upstreams.fetch)
+    catalogue = Catalogue(
+        SPECS,
+        problems=problems,
+        order=settings.chain,
+        overrides=file.overrides() if file else None,
+        aliases=file.alias_targets() if file else None,
+        live=live,
+    )
+    return catalogue, upstreams, live
+
+
+def _live_sources(settings: ProviderSettings) -> list[LiveSource]:
+    made = {"github_models": github_source, "openrouter": openrouter_source}
+    keys = {name: key.get_secret_value() for name, key in settings.keys.items()}
+    return [source(settings.endpoints[name], keys[name]) for name, source in made.items() if name in keys]
+
+
+def _role_folders(path: Path | None, file: FileConfig | None) -> tuple[Path, ...]:
+    """The folders of [roles], relative to the file that names them."""
+    if path is None or file is None:
+        return ()
+    return tuple(path.parent / Path(folder).expanduser() for folder in file.roles.folders)
+
+
+def _checked(read: Callable[[], _T]) -> _T:
+    """Return what `read` returns; a setting it cannot read is wrong use."""
+    try:
+        return read()
+    except ValueError as error:
+        raise WrongUse(str(error)) from None
