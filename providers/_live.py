@@ -157,7 +157,8 @@ class LiveLists:
         rows = [model.model_dump(mode="json", exclude_defaults=True, exclude={"provider", "source"}) for model in models]
         text = json.dumps({"url": source.url, "fetched": self._clock(), "models": rows})
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self._folder.parent, self._folder):  # the mode of mkdir is not that of the parents it makes
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor, name = tempfile.mkstemp(dir=self._folder, prefix=".models-")
         except OSError:
             return

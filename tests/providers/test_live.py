@@ -263,6 +263,11 @@ async def test_a_clock_set_back_does_not_keep_a_list_for_years(tmp_path: Path) -
     assert len(later.asked) == 2
 
 
+async def test_the_state_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    await LiveLists([GITHUB], tmp_path / "home" / "cache", upstream()).refresh()
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "home", tmp_path / "home" / "cache")] == [0o700, 0o700]
+
+
 async def test_a_folder_that_cannot_be_written_costs_nothing_but_the_file(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
     live = lists(tmp_path, upstream())
