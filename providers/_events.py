@@ -4,7 +4,8 @@
 
 https://docs.anthropic.com/en/docs/build-with-claude/streaming. Whatever an upstream or a translation makes of it, what leaves
 here has one message_start, contiguous indexes, every block closed, no empty text block, and one message_delta with a stop
-reason and all four token counts.
+reason and all four token counts. Nothing leaves before the first block has content, so that until then another provider can be
+asked instead.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Grammar:
     def __init__(self, provider: str, model: str, secrets: tuple[str, ...] = ()) -> None:
         self._provider, self._model, self._secrets = provider, model, secrets
         self._started = False
+        self._start: Event | None = None
         self._stopped = False
         self._usage: dict[str, Any] = {}
         self._ending: dict[str, Any] | None = None
@@ -87,7 +89,8 @@ class Grammar:
         message: dict[str, Any] = dict(event["message"])
         self._usage = _counts(message.get("usage"))
         message["usage"] = {**dict.fromkeys(_TOKEN_COUNTS, 0), **self._usage}
-        yield {"type": "message_start", "message": message}
+        self._start = {"type": "message_start", "message": message}
+        yield from ()
 
     def _block_start(self, event: Mapping[str, Any]) -> Iterator[Event]:
         if self._open is not None or self._ending is not None:
@@ -102,7 +105,7 @@ class Grammar:
         if kind == "tool_use":
             block["id"] = self._own_id(str(block.get("id") or ""))
         self._said = self._said or kind != "redacted_thinking"
-        yield self._begun(block)
+        yield from self._begun(block)
 
     def _block_delta(self, event: Mapping[str, Any]) -> Iterator[Event]:
         delta: Mapping[str, Any] = event["delta"]
@@ -113,7 +116,7 @@ class Grammar:
             raise self.failed("malformed", f"a {delta['type']} in a {kind} block")
         if self._waiting is not None:
             block, self._waiting = self._waiting, None
-            yield self._begun(block)
+            yield from self._begun(block)
         self._said = self._said or kind == "text"
         self._thought = self._thought or kind == "thinking"
         yield {"type": "content_block_delta", "index": self._index, "delta": dict(delta)}
@@ -141,6 +144,7 @@ class Grammar:
             self.finish(ended=True)
         self._check_said(str(reason))
         delta = {"stop_reason": reason, "stop_sequence": None, **(self._ending or {})}
+        yield from self._opening()
         yield {"type": "message_delta", "delta": delta, "usage": {**dict.fromkeys(_TOKEN_COUNTS, 0), **self._usage}}
         self._stopped = True
         yield {"type": "message_stop"}
@@ -152,9 +156,16 @@ class Grammar:
             raise self.failed("empty", "the provider declined to answer")
         raise self.failed("empty", f"the answer is empty ({reason})")
 
-    def _begun(self, block: dict[str, Any]) -> Event:
+    def _begun(self, block: dict[str, Any]) -> Iterator[Event]:
+        yield from self._opening()
         self._index += 1
-        return {"type": "content_block_start", "index": self._index, "content_block": block}
+        yield {"type": "content_block_start", "index": self._index, "content_block": block}
+
+    def _opening(self) -> Iterator[Event]:
+        """Yield message_start, which waits until there is something to say."""
+        if self._start is not None:
+            start, self._start = self._start, None
+            yield start
 
     def _own_id(self, raw: str) -> str:
         """Return the id in Anthropic's characters, and unlike those before it in this answer."""

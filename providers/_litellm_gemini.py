@@ -28,7 +28,7 @@ class GeminiWire(Translated):
         model = call.model.id
         translated, names = self._library.adapter.translate_completion_input_params_with_tool_mapping({**body, "model": model})
         params: Raw = {key: translated[key] for key in _PARAMS if translated.get(key) is not None}
-        _fit_thinking(params, fields(body.get("thinking")))
+        _fit_thinking(params, fields(body.get("thinking")), model)
         out: Raw = self._library.gemini_body(
             messages=translated["messages"],
             model=model,
@@ -63,9 +63,11 @@ class GeminiWire(Translated):
         return self._library.gemini.calculate_usage({"usageMetadata": raw})
 
 
-def _fit_thinking(params: Raw, thinking: Raw) -> None:
-    """Pass a thinking budget on as it is; LiteLLM's adapter makes one of a few efforts of it."""
+def _fit_thinking(params: Raw, thinking: Raw, model: str) -> None:
+    """Pass a thinking budget on as it is; LiteLLM's adapter makes one of a few efforts of it. Pro models cannot but think."""
     effort = params.pop("reasoning_effort", None)
+    if effort == "none" and "pro" in model:
+        return
     budget = thinking.get("budget_tokens")
     if isinstance(budget, int):
         params["thinking"] = {**thinking, "budget_tokens": min(budget, _MOST_THINKING)}

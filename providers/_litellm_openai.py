@@ -6,7 +6,7 @@ https://docs.github.com/en/rest/models/inference and https://openrouter.ai/docs/
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from providers._litellm_wires import EFFORTS, Raw, Request, State, Translated, fields, first, items
 from providers.base import Call, ProviderSpec
@@ -99,7 +99,12 @@ class OpenAIWire(Translated):
 def _message(message: Raw) -> Raw:
     """Return an OpenAI message without the keys LiteLLM adds for itself, which strict servers reject."""
     kept = {key: message[key] for key in _MESSAGE_KEYS if key in message}
-    if kept.get("content") is None and not kept.get("tool_calls"):
+    content = kept.get("content")
+    if kept.get("role") == "tool" and isinstance(content, list):
+        texts = items(cast("list[Any]", content))
+        if all(part.get("type") == "text" for part in texts):
+            kept["content"] = "\n".join(str(part["text"]) for part in texts)
+    if content is None and not kept.get("tool_calls"):
         kept["content"] = ""
     return kept
 

@@ -29,7 +29,7 @@ def prepared(body: Mapping[str, Any], model: ModelInfo, spec: ProviderSpec) -> B
     marks = spec.wire == "anthropic" or model.id.startswith(spec.cache_control_prefixes)
     left_out = _NEVER | model.drop | (frozenset[str]() if spec.wire == "anthropic" else _ANTHROPIC_ONLY)
     fit: Body = {key: value for key, value in body.items() if key not in left_out and value is not None}
-    if "system" in fit and not _set_system(fit, marks):
+    if "system" in fit and not _set_system(fit, marks, plain=spec.wire != "anthropic" and not marks):
         del fit["system"]
     fit["messages"] = [turn for message in _dicts(body.get("messages")) if (turn := _message(message, spec.wire, marks)) is not None]
     if not fit["messages"]:
@@ -44,12 +44,15 @@ def prepared(body: Mapping[str, Any], model: ModelInfo, spec: ProviderSpec) -> B
     return fit
 
 
-def _set_system(fit: Body, marks: bool) -> bool:
+def _set_system(fit: Body, marks: bool, *, plain: bool) -> bool:
+    """Set the system prompt, as one text when `plain`, and tell whether anything of it is left."""
     system = fit["system"]
     if isinstance(system, str):
         return bool(system.strip()) and not system.startswith(BILLING_PREFIX)
     blocks = [_marked(block, marks) for block in _dicts(system)]
     fit["system"] = [block for block in blocks if block.get("text") and not str(block["text"]).startswith(BILLING_PREFIX)]
+    if plain:
+        fit["system"] = "\n\n".join(str(block["text"]) for block in fit["system"])
     return bool(fit["system"])
 
 
@@ -107,10 +110,25 @@ def _set_tools(fit: Body, wire: Kind, marks: bool) -> None:
     if wire != "anthropic":
         # Tools without a schema are run by Anthropic's own servers.
         tools = [{key: tool[key] for key in _TOOL_KEYS if key in tool} for tool in tools if "input_schema" in tool]
+    if wire == "gemini":
+        tools = [{**tool, "input_schema": _without_const(tool["input_schema"])} for tool in tools]
     fit["tools"] = tools
     if not tools:
         del fit["tools"]
         fit.pop("tool_choice", None)
+
+
+def _without_const(schema: Any) -> Any:
+    """Return a JSON schema with each const as an enum of one, which Gemini knows and the translation would drop."""
+    if isinstance(schema, list):
+        return [_without_const(item) for item in cast("list[Any]", schema)]
+    if not isinstance(schema, Mapping):
+        return schema
+    fields = {key: _without_const(value) for key, value in cast("Mapping[str, Any]", schema).items()}
+    if isinstance(fields.get("const"), str):
+        fields = {"type": "string", **fields, "enum": [fields["const"]]}
+        del fields["const"]
+    return fields
 
 
 def _fit_sampling(fit: Body, wire: Kind, model: ModelInfo) -> None:
@@ -128,7 +146,7 @@ def _fit_thinking(fit: Body, wire: Kind, model: ModelInfo) -> None:
     if not isinstance(thinking, Mapping):
         return
     fields = cast("Mapping[str, Any]", thinking)
-    if not model.reasoning or (wire == "anthropic" and _breaks_thinking(fit["messages"])):
+    if not model.reasoning or (wire == "anthropic" and _breaks_thinking(fit)):
         return _stop_thinking(fit)
     budget = fields.get("budget_tokens")
     if isinstance(budget, int) and budget >= fit["max_tokens"]:
@@ -136,11 +154,21 @@ def _fit_thinking(fit: Body, wire: Kind, model: ModelInfo) -> None:
         if budget < _SMALLEST_THINKING_BUDGET:
             return _stop_thinking(fit)
         fit["thinking"] = {**fields, "budget_tokens": budget}
+    if fields.get("type") != "disabled" and (wire == "anthropic" or "claude" in model.id):
+        for key in ("temperature", "top_p", "top_k"):
+            fit.pop(key, None)  # Claude takes none of them while it thinks
     return None
 
 
 def _stop_thinking(fit: Body) -> None:
+    """Take out thinking and what only goes with it."""
     fit.pop("thinking", None)
+    output = fit.pop("output_config", None)
+    kept = (
+        {key: value for key, value in cast("Mapping[str, Any]", output).items() if key != "effort"} if isinstance(output, Mapping) else {}
+    )
+    if kept:
+        fit["output_config"] = kept
     management = fit.get("context_management")
     if isinstance(management, Mapping):
         fields = cast("Mapping[str, Any]", management)
@@ -150,8 +178,11 @@ def _stop_thinking(fit: Body) -> None:
             del fit["context_management"]
 
 
-def _breaks_thinking(messages: list[Body]) -> bool:
-    """Tell whether a tool is being used whose turn has no thinking of Claude's own: the API then refuses to think on."""
+def _breaks_thinking(fit: Body) -> bool:
+    """Tell whether Claude would refuse to think: a tool is forced, or one is being used whose turn has no thinking of its own."""
+    messages, choice = fit["messages"], fit.get("tool_choice")
+    if isinstance(choice, Mapping) and cast("Mapping[str, Any]", choice).get("type") in {"any", "tool"}:
+        return True
     if not any(block.get("type") == "tool_result" for block in _dicts(messages[-1]["content"])):
         return False
     turn = next((message for message in reversed(messages) if message["role"] == "assistant"), None)

@@ -45,7 +45,7 @@ class Upstream:
 
     def renew(self, headers: Mapping[str, str]) -> bool:
         """Take note that the credential of `headers` was refused. Return whether a new one can be had."""
-        if self._tokens is None:
+        if self._tokens is None or self._spec.auth != "google":
             return False
         return self._tokens.invalidate(headers["authorization"].removeprefix("Bearer "))
 
