@@ -40,7 +40,10 @@ async def chat(
     max_output_tokens: MaxOutputTokens = None,
     use_memory: UseMemory = False,
 ) -> ChatAnswer:
-    """Ask another model (Claude, Gemini, GPT, ...): a second opinion, a review, a hard question. The answer's continuation_id goes on with the same thread, with this or any other model."""
+    """Ask another model (Claude, Gemini, GPT, ...): a second opinion, a review, a hard question.
+
+    The answer's continuation_id goes on with the same thread, with this or any other model.
+    """
     question = Question(
         tool="chat",
         prompt=prompt,

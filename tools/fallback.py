@@ -43,7 +43,10 @@ async def fallback(
     max_output_tokens: MaxOutputTokens = None,
     use_memory: UseMemory = False,
 ) -> ChatAnswer:
-    """Like chat, but asks one model after another until one answers, and always reports the attempts. Use it when an answer matters more than who gives it."""
+    """Like chat, but asks one model after another until one answers, and always reports the attempts.
+
+    Use it when an answer matters more than who gives it.
+    """
     question = Question(
         tool="fallback",
         prompt=prompt,

@@ -19,7 +19,8 @@ class Limits(Frozen):
     """Asked of a model when the caller names no number; reasoning models get twice that, since thinking counts."""
     max_files: int = 50
     max_file_bytes: int = 1_000_000
-    max_total_file_bytes: int = 8_000_000
+    max_total_file_bytes: int = 4_000_000
+    """Of one call: about what the largest windows hold."""
     max_images: int = 20
     max_image_bytes: int = 5_000_000
     max_listed_models: int = 25

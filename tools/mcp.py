@@ -6,12 +6,13 @@ import json
 import logging
 import traceback
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from mcp import MCPError
 from mcp.server import Server, ServerRequestContext
 from mcp.types import (
+    INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
     GetPromptRequestParams,
@@ -31,7 +32,7 @@ from conversation.errors import InternalError, InvalidInput, ParleyError
 from providers.names import near
 from tools import TOOLS
 from tools.app import App, Call
-from tools.progress import Watch, reporting
+from tools.progress import Send, Watch, reporting
 from tools.registry import Tool, select
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,10 @@ def build_server(app: App, enabled: Sequence[str] | None = None) -> Server[Any]:
         return ListPromptsResult(prompts=_prompts(app))
 
     async def get_prompt(ctx: ServerRequestContext[Any], params: GetPromptRequestParams) -> GetPromptResult:
-        return _prompt(app, params)
+        try:
+            return _prompt(app, params)
+        except ParleyError as error:  # prompts have no error results of their own
+            raise MCPError(code=INVALID_PARAMS, message=app.scrub(f"{error.message} {error.hint}")) from None
 
     def input_schema(name: str) -> dict[str, Any] | None:
         return tools[name].input_schema if name in tools else None
@@ -102,9 +106,7 @@ async def _call(app: App, tools: dict[str, Tool], ctx: ServerRequestContext[Any]
     """Run one call and return its answer or its error; a cancelled call raises CancelledError on."""
     watch = Watch(f"{params.name[:60]} is working")
     try:
-        async with AsyncExitStack() as stack:
-            if ctx.meta and ctx.meta.get("progress_token") is not None:
-                await stack.enter_async_context(reporting(watch, _sender(ctx), every=app.limits.progress_seconds))
+        async with reporting(watch, _sender(ctx), every=app.limits.progress_seconds):
             result = await _tool(tools, params.name).run(Call(app, watch.say), params.arguments or {})
             structured = result.model_dump(mode="json")
     except ParleyError as error:
@@ -122,8 +124,8 @@ def _tool(tools: dict[str, Tool], name: str) -> Tool:
     raise InvalidInput(f"There is no tool '{name[:60]}'.", hint=f"Call one of: {', '.join(suggestions)}.")
 
 
-def _sender(ctx: ServerRequestContext[Any]):
-    async def send(elapsed: float, message: str) -> None:
+def _sender(ctx: ServerRequestContext[Any]) -> Send:
+    async def send(elapsed: float, message: str) -> None:  # nothing is sent to a client that gave no progress token
         await ctx.session.report_progress(elapsed, None, message)
 
     return send

@@ -17,6 +17,7 @@ from conversation.errors import InvalidInput
 from conversation.messages import Frozen
 from providers.names import near
 from tools.app import Call
+from tools.bounds import clean
 from tools.results import Result
 
 Function = Callable[..., Awaitable[Result]]
@@ -54,7 +55,7 @@ class Tool:
         self.function = function
         self.name = function.__name__
         self.hints = cast(Hints, getattr(function, _HINTS))
-        self.description = inspect.cleandoc(function.__doc__ or "")
+        self.description = " ".join((function.__doc__ or "").split())
 
     @cached_property
     def _types(self) -> dict[str, Any]:
@@ -72,18 +73,17 @@ class Tool:
     @cached_property
     def input_schema(self) -> dict[str, Any]:
         """What a model's context pays for, so without anything it can do without."""
-        return cast(dict[str, Any], _compact(self.arguments.model_json_schema(), nulls=False))
+        return cast(dict[str, Any], _compact(self.arguments.model_json_schema(), _input_noise, nulls=False))
 
     @cached_property
     def output_schema(self) -> dict[str, Any]:
         """The shape of the structured answer; fields with a default may be left out of it."""
         result = cast(type[Result], self._types["return"])
-        schema = cast(dict[str, Any], _compact(result.model_json_schema(), nulls=True))
-        return {key: value for key, value in schema.items() if key != "description"}
+        return cast(dict[str, Any], _compact(result.model_json_schema(), _output_noise, nulls=True))
 
     def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments as the function takes them; null counts as left out. Raises InvalidInput."""
-        given = {name: value for name, value in arguments.items() if value is not None}
+        given = {name: _cleaned(value) for name, value in arguments.items() if value is not None}
         try:
             checked = self.arguments.model_validate(given)
         except ValidationError as error:
@@ -91,7 +91,8 @@ class Tool:
             complaints = [_complaint(row, names) for row in error.errors(include_url=False, include_input=False)[:5]]
             required = [name for name, field in self.arguments.model_fields.items() if field.is_required()]
             takes = ", ".join(f"{name} (required)" if name in required else name for name in names) or "no arguments"
-            raise InvalidInput("; ".join(complaints) + ".", hint=f"{self.name} takes {takes}.") from None
+            said = "; ".join(complaints)
+            raise InvalidInput(said if said.endswith("?") else f"{said}.", hint=f"{self.name} takes {takes}.") from None
         return {name: getattr(checked, name) for name in checked.model_fields_set}
 
     async def run(self, call: Call, arguments: Mapping[str, Any]) -> Result:
@@ -108,8 +109,6 @@ def select(functions: Sequence[Function], enabled: Sequence[str] | None = None) 
 _EXPECTED: Mapping[str, str] = {
     "missing": "is required",
     "string_type": "expected text",
-    "string_unicode": "expected valid Unicode text",
-    "string_too_short": "is empty",
     "int_type": "expected a whole number",
     "int_parsing": "expected a whole number",
     "int_from_float": "expected a whole number",
@@ -119,9 +118,9 @@ _EXPECTED: Mapping[str, str] = {
     "bool_type": "expected true or false",
     "bool_parsing": "expected true or false",
     "list_type": "expected a list",
-    "greater_than": "expected more than {gt}",
-    "greater_than_equal": "expected at least {ge}",
-    "less_than_equal": "expected at most {le}",
+    "greater_than": "expected more than {gt:g}",
+    "greater_than_equal": "expected at least {ge:g}",
+    "less_than_equal": "expected at most {le:g}",
     "literal_error": "expected {expected}",
 }
 
@@ -131,26 +130,43 @@ def _complaint(row: Mapping[str, Any], names: Sequence[str]) -> str:
     path = [str(part)[:60] for part in row["loc"]]
     where = path[0] + "".join(f"[{part}]" for part in path[1:])
     if row["type"] == "extra_forbidden":
-        suggestions = near(path[-1], names, limit=2)
-        return f"unknown argument '{where}'" + (f", did you mean {' or '.join(suggestions)}?" if suggestions else "")
+        suggestions = near(path[-1], names, limit=1)
+        return f"unknown argument '{where}'" + "".join(f", did you mean '{one}'?" for one in suggestions)
     expected = _EXPECTED.get(row["type"], str(row["msg"])).format(**row.get("ctx", {}))
     return f"{where} {expected}" if expected.startswith("is ") else f"{where}: {expected}"
 
 
-def _compact(schema: Any, *, nulls: bool) -> Any:
-    """Return the schema without titles and empty defaults; without nulls, `X or null` is X."""
+def _cleaned(value: Any) -> Any:
+    """The value with all text in it fit for UTF-8: a client may cut a string in the middle of an emoji."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list):
+        return [_cleaned(part) for part in cast(list[Any], value)]
+    if isinstance(value, dict):
+        return {name: _cleaned(part) for name, part in cast(dict[str, Any], value).items()}
+    return value
+
+
+def _compact(schema: Any, noise: Callable[[str, Any], bool], *, nulls: bool) -> Any:
+    """Return the schema without noise; without nulls, `X or null` is X."""
     if isinstance(schema, list):
-        return [_compact(part, nulls=nulls) for part in cast(list[Any], schema)]
+        return [_compact(part, noise, nulls=nulls) for part in cast(list[Any], schema)]
     if not isinstance(schema, dict):
         return schema
     node = cast(dict[str, Any], schema)
-    kept = {key: value for key, value in node.items() if not _noise(key, value)}
+    kept = {key: value for key, value in node.items() if not noise(key, value)}
     options = [part for part in kept.get("anyOf", ()) if nulls or part != {"type": "null"}]
     if len(options) == 1:
         del kept["anyOf"]
         kept = {**options[0], **kept}
-    return {key: _compact(value, nulls=nulls) for key, value in kept.items()}
+    return {key: _compact(value, noise, nulls=nulls) for key, value in kept.items()}
 
 
-def _noise(key: str, value: Any) -> bool:
+def _input_noise(key: str, value: Any) -> bool:
+    """Titles repeat the names, and a default that is nothing says nothing."""
     return (key == "title" and isinstance(value, str)) or (key == "default" and value in (None, [], ""))
+
+
+def _output_noise(key: str, value: Any) -> bool:
+    """Also docstrings, which speak to readers of the code, and closedness: an answer may gain fields."""
+    return _input_noise(key, value) or key == "default" or (key == "description" and isinstance(value, str)) or value is False

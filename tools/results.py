@@ -16,6 +16,9 @@ def _empty(value: Any) -> bool:
 OmitEmpty = Field(exclude_if=_empty)
 """Marks a field that is left out of the answer when there is nothing in it."""
 
+OmitNone = Field(exclude_if=lambda value: value is None)
+"""Marks a field that is left out when it does not belong to this answer; an empty list of it is shown."""
+
 
 class Result(Frozen):
     """What a tool answers: becomes structured output, described by its JSON schema."""

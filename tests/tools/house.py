@@ -1,0 +1,178 @@
+"""A whole Parley in memory for the tests of the tools: everything real but the upstreams, which play scripts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mcp import Client
+from mcp.types import CallToolResult, TextContent
+
+from conversation.messages import Event
+from conversation.threads import ThreadStore
+from memory.health import LocalHealth
+from memory.in_process import InProcessThreadStore
+from providers.base import Call, ModelInfo, ProviderSpec
+from providers.budget import Budget
+from providers.catalogue import Catalogue
+from providers.causes import failure
+from providers.chain import Chain
+from tools.app import App
+from tools.files import FileReader
+from tools.limits import Limits
+from tools.mcp import build_server
+from tools.roles import RoleBook
+
+Play = Callable[[Call], AsyncGenerator[Event, None]]
+
+MODELS = {
+    "vertex_claude": ModelInfo(
+        provider="vertex_claude",
+        id="claude-sonnet-4-5",
+        aliases=("sonnet",),
+        context_window=200_000,
+        max_output=64_000,
+        input_usd_per_mtok=3,
+        output_usd_per_mtok=15,
+        reasoning=True,
+    ),
+    "vertex_gemini": ModelInfo(provider="vertex_gemini", id="gemini-2.5-pro", aliases=("gemini",), context_window=1_000_000, images=True),
+    "github_models": ModelInfo(provider="github_models", id="openai/gpt-4o", aliases=("gpt",), context_window=8_000, max_output=4_000),
+    "openrouter": ModelInfo(provider="openrouter", id="anthropic/claude-sonnet-4.5", aliases=("sonnet",), context_window=200_000),
+}
+
+
+def answer(text: str, *, stop_reason: str = "end_turn") -> list[Event]:
+    return [
+        {"type": "message_start", "message": {"usage": {"input_tokens": 10}}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": stop_reason}, "usage": {"output_tokens": 5}},
+        {"type": "message_stop"},
+    ]
+
+
+class Upstream:
+    """A provider that plays a script, the last play for ever: a text to answer, `!cause` to fail with, or a function."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.plays: list[str | Play] = [f"I am {name}"]
+        self.calls: list[Call] = []
+        self.open = 0
+        self.asked = asyncio.Event()
+
+    async def stream(self, call: Call) -> AsyncGenerator[Event, None]:
+        self.calls.append(call)
+        self.asked.set()
+        play = self.plays.pop(0) if len(self.plays) > 1 else self.plays[0]
+        self.open += 1
+        try:
+            if callable(play):
+                async for event in play(call):
+                    yield event
+            elif play.startswith("!"):
+                raise failure(play[1:], "scripted", provider=self.name, model=call.model.id)
+            else:
+                for event in answer(play):
+                    yield event
+        finally:
+            self.open -= 1
+
+    async def warm(self) -> None: ...
+
+
+async def silence(call: Call) -> AsyncGenerator[Event, None]:
+    """Never any content."""
+    yield {"type": "message_start", "message": {}}
+    await asyncio.Event().wait()
+
+
+class House:
+    """An App with its upstreams; `configured` are the providers with credentials."""
+
+    def __init__(
+        self,
+        workspace: Path,
+        *,
+        configured: Sequence[str] = tuple(MODELS),
+        store: ThreadStore | None = None,
+        budget: Budget | None = None,
+        limits: Limits | None = None,
+        roles: RoleBook | None = None,
+        models: Mapping[str, Sequence[ModelInfo]] | None = None,
+    ) -> None:
+        self.upstreams = {name: Upstream(name) for name in MODELS}
+        self.health = LocalHealth()
+        self.store = store or InProcessThreadStore()
+        specs = [
+            ProviderSpec(
+                name=name,
+                title=name,
+                port=8090 + number,
+                variables=(f"{name.upper()}_KEY",),
+                hint=f"Set {name.upper()}_KEY.",
+                models=tuple((models or {}).get(name, [one])),
+            )
+            for number, (name, one) in enumerate(MODELS.items())
+        ]
+        problems = {name: None if name in configured else "no key" for name in MODELS}
+        self.app = App(
+            catalogue=Catalogue(specs, problems=problems, order=list(MODELS)),
+            chain=Chain(self.upstreams.__getitem__, self.health, budget=budget),
+            store=self.store,
+            files=FileReader(workspace, limits=limits),
+            health=self.health,
+            workspace=str(workspace),
+            home=str(workspace / "home"),
+            version="1.2.3",
+            budget=budget,
+            limits=limits or Limits(),
+            roles=roles or RoleBook(),
+        )
+        self.server = build_server(self.app)
+
+    def client(self, mode: str = "legacy") -> Client:
+        return Client(self.server, mode=mode)
+
+    async def call(self, name: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the structured answer of one call by a client of its own; the text block has to say the same."""
+        async with self.client() as client:
+            result = await client.call_tool(name, arguments)
+        assert not result.is_error, text_of(result)
+        assert json.loads(text_of(result)) == result.structured_content
+        return result.structured_content
+
+    async def error(self, name: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the error of one call; it has to have the one shape errors have."""
+        async with self.client() as client:
+            result = await client.call_tool(name, arguments)
+        assert result.is_error
+        assert result.structured_content is None
+        error = json.loads(text_of(result))
+        assert set(error) == {"code", "message", "hint", "retryable", "attempts"}
+        assert error["message"] and error["hint"]
+        return error
+
+    @property
+    def calls(self) -> int:
+        """How often any upstream was asked."""
+        return sum(len(one.calls) for one in self.upstreams.values())
+
+    def body(self, name: str, number: int = -1) -> Mapping[str, Any]:
+        """The body the upstream received."""
+        return self.upstreams[name].calls[number].body
+
+    def received(self, name: str, number: int = -1) -> str:
+        """All of that body as text."""
+        return json.dumps(self.body(name, number), ensure_ascii=False)
+
+
+def text_of(result: CallToolResult) -> str:
+    (block,) = result.content
+    assert isinstance(block, TextContent)
+    return block.text

@@ -1,0 +1,297 @@
+"""The server as an MCP client sees it: what is listed, how errors look, progress, and what never gets out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client, MCPError
+from mcp.types import GetPromptResult, TextContent
+
+from conversation.errors import InternalError
+from memory.in_process import InProcessThreadStore
+from providers.base import Call
+from tests.tools.house import House, answer, text_of
+from tools import TOOLS
+from tools.limits import Limits
+from tools.mcp import INSTRUCTIONS, build_server
+from tools.progress import Watch, reporting
+from tools.roles import RoleBook
+
+
+async def test_the_server_says_who_it_is(house: House) -> None:
+    async with house.client() as client:
+        info = client.server_info
+        assert info is not None
+        assert (info.name, info.title, info.version) == ("parley", "Parley", "1.2.3")
+        assert client.instructions == INSTRUCTIONS
+    assert len(INSTRUCTIONS) < 2048
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_every_tool_has_a_description_both_schemas_and_all_hints(house: House, mode: str) -> None:
+    async with house.client(mode) as client:
+        tools = (await client.list_tools()).tools
+    assert [one.name for one in tools] == [function.__name__ for function in TOOLS]
+    for one in tools:
+        assert one.title and one.description and len(one.description) < 2048
+        assert one.input_schema["additionalProperties"] is False
+        assert one.output_schema and one.output_schema["type"] == "object"
+        assert one.annotations is not None
+        hints = one.annotations.model_dump(exclude_none=True)
+        assert set(hints) == {"title", "read_only_hint", "destructive_hint", "idempotent_hint", "open_world_hint"}
+    by_name = {one.name: one.annotations for one in tools}
+    assert [name for name, hints in by_name.items() if hints and hints.read_only_hint] == ["listmodels", "version"]
+    assert [name for name, hints in by_name.items() if hints and hints.destructive_hint] == ["threads"]
+    assert [name for name, hints in by_name.items() if hints and hints.open_world_hint] == ["chat", "fallback"]
+
+
+async def test_names_descriptions_and_input_schemas_are_short(house: House) -> None:
+    async with house.client() as client:
+        tools = (await client.list_tools()).tools
+    size = sum(len(json.dumps([one.name, one.description, one.input_schema])) for one in tools)
+    assert size < 5_000  # of 16 KB for the tools there will be
+
+
+async def test_input_schemas_hold_no_noise(house: House) -> None:
+    async with house.client() as client:
+        schemas = [one.input_schema for one in (await client.list_tools()).tools]
+    text = json.dumps(schemas)
+    for noise in ('"title"', '"anyOf"', '"$defs"', '"null"'):
+        assert noise not in text
+    assert schemas[0]["required"] == ["prompt"]
+
+
+async def test_the_parameters_are_those_that_are_promised(house: House) -> None:
+    async with house.client() as client:
+        found = {one.name: set(one.input_schema["properties"]) for one in (await client.list_tools()).tools}
+    chat = {
+        "prompt", "model", "continuation_id", "branch_from", "files", "images", "role", "temperature", "max_output_tokens", "use_memory",
+    }  # fmt: skip
+    assert found["chat"] == chat
+    assert found["fallback"] == chat | {"chain", "deadline_s"}
+    assert found["threads"] >= {"action", "continuation_id", "query", "limit", "other_workspaces"}
+    assert found["version"] == set()
+
+
+async def test_only_enabled_tools_are_there(house: House) -> None:
+    async with Client(build_server(house.app, ["version", "chat"]), mode="legacy") as client:
+        assert [one.name for one in (await client.list_tools()).tools] == ["chat", "version"]
+        result = await client.call_tool("threads", {"action": "list"})
+    assert json.loads(text_of(result))["code"] == "invalid_input"
+
+
+@pytest.mark.parametrize(("name", "near"), [("caht", "chat"), ("list_models", "listmodels"), ("zzz", "chat, fallback")])
+async def test_an_unknown_tool_is_an_error_with_near_names(house: House, name: str, near: str) -> None:
+    error = await house.error(name)
+    assert error["code"] == "invalid_input"
+    assert near in error["hint"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({}, "prompt is required"),
+        ({"prompt": None}, "prompt is required"),
+        ({"prompt": 7}, "prompt: expected text"),
+        ({"prompt": "x", "modle": "gpt"}, "unknown argument 'modle', did you mean 'model'?"),
+        ({"prompt": "x", "wibble": "planted-secret"}, "unknown argument 'wibble'"),
+        ({"prompt": "x", "files": "a.py"}, "files: expected a list"),
+        ({"prompt": "x", "files": ["a", 7]}, "files[1]: expected text"),
+        ({"prompt": "x", "temperature": "warm"}, "temperature: expected a number"),
+        ({"prompt": "x", "temperature": -1}, "temperature: expected at least 0"),
+        ({"prompt": "x", "temperature": 3}, "temperature: expected at most 2"),
+        ({"prompt": "x", "max_output_tokens": 1.5}, "max_output_tokens: expected a whole number"),
+        ({"prompt": "x", "use_memory": "perhaps"}, "use_memory: expected true or false"),
+        ({"prompt": "x", "branch_from": [1]}, "branch_from: expected a whole number"),
+        ({"prompt": 7, "model": 7}, "prompt: expected text; model: expected text"),
+    ],
+)
+async def test_a_wrong_argument_is_named_with_what_is_expected(house: House, arguments: dict[str, Any], complaint: str) -> None:
+    error = await house.error("chat", arguments)
+    assert error["code"] == "invalid_input"
+    assert error["message"] == complaint + ("" if complaint.endswith("?") else ".")
+    assert error["hint"].startswith("chat takes prompt (required), model, continuation_id,")
+    assert "planted-secret" not in json.dumps(error)
+    assert house.calls == 0
+
+
+async def test_text_cut_in_the_middle_of_an_emoji_is_taken(house: House) -> None:
+    async with house.client("auto") as client:  # no wire in between that would mend it
+        result = await client.call_tool("chat", {"prompt": "a\ud83d", "files": ["b\ud83d"], "model": "gemini"})
+    assert not result.is_error
+    assert "a\ufffd" in house.received("vertex_gemini")
+
+
+async def test_an_object_where_none_belongs_is_an_error(house: House) -> None:
+    assert (await house.error("chat", {"prompt": {"text": "x"}}))["message"] == "prompt: expected text."
+
+
+async def test_null_arguments_count_as_left_out(house: House) -> None:
+    answer = await house.call("chat", {"prompt": "x", "model": None, "files": None, "temperature": None, "continuation_id": None})
+    assert answer["content"] == "I am vertex_claude"
+
+
+async def test_a_tool_without_arguments_says_so(house: House) -> None:
+    assert (await house.error("version", {"x": 1}))["hint"] == "version takes no arguments."
+
+
+async def test_a_defect_is_an_internal_error_that_tells_nothing(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    async def broken(call: Call):
+        raise RuntimeError("planted-secret")
+        yield {}
+
+    house.upstreams["vertex_claude"].plays = [broken]
+    with caplog.at_level(logging.DEBUG, "tools"):
+        error = await house.error("chat", {"prompt": "another planted-secret"})
+    assert (error["code"], error["retryable"]) == ("internal", False)
+    assert error["message"] == "chat failed unexpectedly (RuntimeError)."
+    assert error["hint"] == InternalError.default_hint
+    (record,) = [record for record in caplog.records if record.name == "tools.mcp"]
+    assert "house.py:" in record.getMessage() or "test_mcp.py:" in record.getMessage()
+    assert "planted-secret" not in json.dumps(error) + caplog.text
+
+
+async def test_errors_tell_no_secret_and_no_home_path(house: House) -> None:
+    async def leaking(call: Call):
+        raise InternalError("key sk-ant-REDACTED in /home/someone/x", hint="see /Users/someone/y")
+        yield {}
+
+    house.upstreams["vertex_claude"].plays = [leaking]
+    error = await house.error("chat", {"prompt": "x"})
+    assert error["message"] == "key [secret] in ~/x"
+    assert error["hint"] == "see ~/y"
+
+
+# --- progress ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_a_call_that_takes_time_reports_who_is_thinking_and_for_how_long(workspace: Path, mode: str) -> None:
+    house = House(workspace, limits=Limits(progress_seconds=0.01))
+    enough = asyncio.Event()
+    reports: list[tuple[float, str | None]] = []
+
+    async def slow(call: Call):
+        await enough.wait()
+        for event in answer("done"):
+            yield event
+
+    async def heard(progress: float, total: float | None, message: str | None) -> None:
+        reports.append((progress, message))
+        if len(reports) == 7:
+            enough.set()
+
+    house.upstreams["vertex_claude"].plays = [slow]
+    async with house.client(mode) as client:
+        result = await asyncio.wait_for(client.call_tool("chat", {"prompt": "x"}, progress_callback=heard), 5)
+    assert not result.is_error
+    elapsed = [progress for progress, _ in reports]
+    assert elapsed == sorted(elapsed)
+    assert {message for _, message in reports} == {"vertex_claude/claude-sonnet-4-5 is thinking (0 s)"}
+
+
+async def test_progress_that_cannot_be_sent_breaks_no_call() -> None:
+    failed = asyncio.Event()
+
+    async def send(elapsed: float, message: str) -> None:
+        failed.set()
+        raise ConnectionResetError
+
+    async with reporting(Watch("working"), send, every=0.001):
+        await asyncio.wait_for(failed.wait(), 5)
+
+
+async def test_progress_ends_with_the_call() -> None:
+    sent: list[str] = []
+    first = asyncio.Event()
+
+    async def send(elapsed: float, message: str) -> None:
+        sent.append(message)
+        first.set()
+
+    watch = Watch("working")
+    before = asyncio.all_tasks()
+    async with reporting(watch, send, every=0.001):
+        await asyncio.wait_for(first.wait(), 5)
+        (reporter,) = asyncio.all_tasks() - before
+    with pytest.raises(asyncio.CancelledError):
+        await reporter
+    assert sent[0] == "working (0 s)"
+
+
+async def test_a_slow_call_does_not_keep_another_waiting(house: House) -> None:
+    release = asyncio.Event()
+
+    async def slow(call: Call):
+        await release.wait()
+        for event in answer("done"):
+            yield event
+
+    house.upstreams["vertex_claude"].plays = [slow]
+    async with house.client() as client:
+        slow_call = asyncio.create_task(client.call_tool("chat", {"prompt": "x"}))
+        await house.upstreams["vertex_claude"].asked.wait()
+        assert not (await asyncio.wait_for(client.call_tool("version"), 5)).is_error
+        release.set()
+        assert not (await slow_call).is_error
+
+
+# --- prompts -----------------------------------------------------------------------------------------------------------
+
+
+async def test_roles_are_prompts(workspace: Path) -> None:
+    folder = workspace / "roles"
+    folder.mkdir()
+    (folder / "challenge.md").write_text("---\ntitle: Challenge\ndescription: Doubt a claim\n---\nDoubt what you are told.\n")
+    house = House(workspace, roles=RoleBook([folder]))
+    async with house.client() as client:
+        names = {one.name: one for one in (await client.list_prompts()).prompts}
+        assert (names["challenge"].title, names["challenge"].description) == ("Challenge", "Doubt a claim")
+        text = said(await client.get_prompt("challenge", {"request": "the earth is flat"}))
+        assert "role=challenge" in text and "the earth is flat" in text
+        assert "what we are working on" in said(await client.get_prompt("challenge"))
+        with pytest.raises(MCPError, match="no role 'chalenge'"):
+            await client.get_prompt("chalenge")
+
+
+def said(prompt: GetPromptResult) -> str:
+    (message,) = prompt.messages
+    assert isinstance(message.content, TextContent)
+    return message.content.text
+
+
+def test_a_role_file_without_a_head_has_its_name_as_title(tmp_path: Path) -> None:
+    (tmp_path / "plain.md").write_text("Be plain.\n")
+    (tmp_path / "bare").write_text("not a role")
+    role = RoleBook([tmp_path, tmp_path / "none"]).get("plain")
+    assert (role.title, role.description, role.text) == ("plain", "", "Be plain.")
+
+
+def test_roles_of_later_folders_win(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.md").write_text(folder)
+    assert RoleBook([tmp_path / "b"], own=tmp_path / "a").get("x").text == "b"
+
+
+# --- the app -----------------------------------------------------------------------------------------------------------
+
+
+async def test_closing_the_app_closes_its_parts_even_when_one_fails(workspace: Path) -> None:
+    closed: list[str] = []
+
+    class Store(InProcessThreadStore):
+        async def aclose(self) -> None:
+            raise InternalError("cannot")
+
+    async def close() -> None:
+        closed.append("pool")
+
+    app = House(workspace, store=Store()).app
+    await type(app)(**{**vars(app), "on_close": (close,)}).aclose()
+    assert closed == ["pool"]
