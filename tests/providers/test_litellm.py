@@ -1,0 +1,51 @@
+"""The LiteLLM adapter keeps the contract on all four providers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from providers import SPECS
+from providers._google import GoogleTokens
+from providers._http import HttpClient
+from providers._litellm import LiteLLMProvider
+from providers.base import ProviderSpec
+from providers.config import LITELLM_ENVIRONMENT, ProviderSettings
+from simulator import Simulator
+from tests.providers.contract import ProviderContract, Rig
+
+
+@pytest.fixture(autouse=True)
+def litellm_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in LITELLM_ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(params=SPECS, ids=lambda spec: spec.name)
+async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Rig]:
+    spec: ProviderSpec = request.param
+    async with Simulator() as sim:
+        settings = ProviderSettings.from_env(sim.environment(tmp_path))
+        assert settings.google is not None
+        http, tokens = HttpClient(), GoogleTokens(settings.google)
+        secrets = (await tokens.token(),) if spec.auth == "google" else (settings.keys[spec.name].get_secret_value(),)
+        sim.reset("log")
+        yield Rig(LiteLLMProvider(spec, settings, http, tokens), spec.models[0], sim, secrets)
+        await http.aclose()
+        await tokens.aclose()
+
+
+class TestLiteLLM(ProviderContract):
+    async def test_a_refused_google_token_is_renewed_once(self, rig: Rig) -> None:
+        await rig.events()
+        rig.sim.revoke_tokens()
+        if rig.model.provider.startswith("vertex"):
+            assert (await rig.events())[-1]["type"] == "message_stop"
+            assert [entry["status"] for entry in rig.sim.requests(rig.model.provider)] == [200, 401, 200]
+
+    async def test_a_credential_that_stays_refused_is_an_auth_failure(self, rig: Rig) -> None:
+        rig.sim.fault(rig.model.provider, "status", status=401, times=None)
+        assert (await rig.failure()).cause == "auth_failed"
+        assert len(rig.sim.requests(rig.model.provider)) <= 2
