@@ -10,6 +10,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import mcp_types as types
 from mcp.server import Server, ServerRequestContext
 
-TOOLS = ("echo", "slow", "stuck", "blocked", "stubborn", "print", "child", "big", "progress")
+TOOLS = ("echo", "slow", "stuck", "blocked", "stubborn", "print", "child", "big", "progress", "gate")
 
 
 def say(word: str) -> None:
@@ -46,10 +47,22 @@ async def stubborn() -> str:
             await asyncio.Event().wait()
 
 
+async def gate() -> str:
+    """Ends when the file it names on stderr appears."""
+    path = Path(tempfile.mkdtemp()) / "gate"
+    say("gate-waits")
+    say(f"gate-at {path}")
+    while not path.exists():
+        await asyncio.sleep(0.02)
+    return "through the gate"
+
+
 async def call(name: str, arguments: dict[str, Any], ctx: ServerRequestContext[Any]) -> str:
     match name:
         case "slow":
             return await slow()
+        case "gate":
+            return await gate()
         case "stubborn":
             return await stubborn()
         case "stuck":
