@@ -221,9 +221,8 @@ class Blocks:
         for result in results:
             if result not in calls:
                 raise bad(
-                    f"messages.{index}.content.0: unexpected `tool_use_id` found in `tool_result` blocks: {result}. Each "
-                    "`tool_result` block "
-                    "must have a corresponding `tool_use` block in the previous message."
+                    f"messages.{index}.content.0: unexpected `tool_use_id` found in `tool_result` blocks: {result}. Each `tool_result` "
+                    "block must have a corresponding `tool_use` block in the previous message."
                 )
             if results.count(result) > 1:
                 raise bad(
@@ -232,9 +231,8 @@ class Blocks:
         missing = [call for call in calls if call not in results]
         if missing:
             raise bad(
-                f"messages.{index - 1}: `tool_use` ids were found without `tool_result` blocks immediately after: "
-                f"{', '.join(missing)}. Each "
-                "`tool_use` block must have a corresponding `tool_result` block in the next message."
+                f"messages.{index - 1}: `tool_use` ids were found without `tool_result` blocks immediately after: {', '.join(missing)}. "
+                "Each `tool_use` block must have a corresponding `tool_result` block in the next message."
             )
 
     def _starts_with_thinking(self, turn: Json, index: int) -> None:
@@ -242,7 +240,6 @@ class Blocks:
         if first.get("type") not in ("thinking", "redacted_thinking"):
             raise bad(
                 f"messages.{index}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{first.get('type')}`. When "
-                "`thinking` "
-                "is enabled, a final `assistant` message must start with a thinking block (preceeding the lastmost set of `tool_use` and "
-                "`tool_result` blocks)."
+                "`thinking` is enabled, a final `assistant` message must start with a thinking block (preceeding the lastmost set of "
+                "`tool_use` and `tool_result` blocks)."
             )

@@ -112,8 +112,8 @@ def _pair(calls: list[str], responses: list[str]) -> None:
     if len(calls) != len(responses):
         raise Refusal(
             400,
-            "Please ensure that the number of function response parts is equal to the number of function call parts of the function "
-            "call turn.",
+            "Please ensure that the number of function response parts is equal to the number of function call parts of the function call "
+            "turn.",
         )
     if sorted(calls) != sorted(responses):
         raise Refusal(400, f"Please ensure that function response names match the function calls: {calls} against {responses}.")
@@ -183,9 +183,9 @@ def _signatures(contents: list[Any], model: Model) -> None:
         if calls and not calls[0].get("thoughtSignature"):
             raise Refusal(
                 400,
-                "Function call is missing a thought_signature in functionCall parts. This is required for tools to work correctly, "
-                "and missing "
-                f"thought_signature may lead to degraded model performance. Function call `default_api:{_name(calls[0]['functionCall'])}`.",
+                "Function call is missing a thought_signature in functionCall parts. This is required for tools to work correctly, and "
+                "missing thought_signature may lead to degraded model performance. Function call "
+                f"`default_api:{_name(calls[0]['functionCall'])}`.",
             )
 
 
@@ -197,8 +197,7 @@ def _config(value: Any, model: Model, asked: Asked) -> None:
             raise Refusal(
                 400,
                 f"Unable to submit request because it has a maxOutputTokens value of {limit} but the supported range is from 1 "
-                "(inclusive) to "
-                f"{model.max_output + 1} (exclusive). Update the value and try again.",
+                f"(inclusive) to {model.max_output + 1} (exclusive). Update the value and try again.",
             )
         asked.max_tokens = limit
     for key, high in (("temperature", 2.0), ("topP", 1.0)):
@@ -244,9 +243,8 @@ def _tools(tools: list[Any], asked: Asked) -> None:
             if not _FUNCTION_NAME.match(name):
                 raise Refusal(
                     400,
-                    "Invalid function name. Must start with a letter or an underscore. Must be alphameric (a-z, A-Z, 0-9), "
-                    "underscores (_), "
-                    "dots (.), colons (:) or dashes (-), with a maximum length of 64.",
+                    "Invalid function name. Must start with a letter or an underscore. Must be alphameric (a-z, A-Z, 0-9), underscores "
+                    "(_), dots (.), colons (:) or dashes (-), with a maximum length of 64.",
                 )
             if name in names:
                 raise Refusal(400, f"Duplicate function declaration found: {name}")

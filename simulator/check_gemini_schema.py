@@ -50,8 +50,7 @@ def _check_type(kind: Any, schema: dict[str, Any], where: str) -> None:
         raise Refusal(
             400,
             f"Unable to submit request because the schema at {where} specified format \"{form}\"; only 'enum' and 'date-time' are "
-            "supported "
-            "for STRING type.",
+            "supported for STRING type.",
         )
     if kind.upper() == "ARRAY" and "items" not in schema:
         raise Refusal(400, f"{where}.items: missing field.")

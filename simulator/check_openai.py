@@ -168,8 +168,6 @@ def _check_window(asked: Asked) -> None:
         raise Refusal(
             400,
             f"This endpoint's maximum context length is {model.context_window} tokens. However, you requested about {total} tokens "
-            f"({tokens} of "
-            f"text input, {asked.max_tokens or 0} in the output). Please reduce the length of either one, or use the \"middle-out\" "
-            "transform "
-            "to compress your prompt automatically.",
+            f"({tokens} of text input, {asked.max_tokens or 0} in the output). Please reduce the length of either one, or use the "
+            "\"middle-out\" transform to compress your prompt automatically.",
         )

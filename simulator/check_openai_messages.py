@@ -52,8 +52,8 @@ class Messages:
     def _close(self) -> None:
         if self._open:
             raise self._bad(
-                "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. The following "
-                f"tool_call_ids did not have response messages: {', '.join(self._open)}"
+                "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. The "
+                f"following tool_call_ids did not have response messages: {', '.join(self._open)}"
             )
 
     def _message(self, message: Json, where: str) -> None:

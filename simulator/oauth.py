@@ -113,6 +113,6 @@ def _check_times(claim: Json) -> None:
     if issued > now + _SKEW or expires < now - _SKEW or not 0 < expires - issued <= 3600:
         raise Refusal(
             400,
-            "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp "
-            "values in the JWT claim.",
+            "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp values in "
+            "the JWT claim.",
         )

@@ -99,9 +99,8 @@ class VertexRoutes:
         if model is None:
             raise Refusal(
                 404,
-                f"Publisher Model `{target.parent}{name}` was not found or your project does not have access to it. Please ensure you "
-                "are using "
-                "a valid model version.",
+                f"Publisher Model `{target.parent}{name}` was not found or your project does not have access to it. Please ensure you are "
+                "using a valid model version.",
             )
         return model
 
@@ -116,9 +115,8 @@ def _check_access(x: Exchange, target: _Target) -> None:
     if target.project != PROJECT:
         raise Refusal(
             403,
-            f"Permission 'aiplatform.endpoints.predict' denied on resource '//aiplatform.googleapis.com/{target.parent.rstrip('/')}' "
-            "(or it may "
-            "not exist).",
+            f"Permission 'aiplatform.endpoints.predict' denied on resource '//aiplatform.googleapis.com/{target.parent.rstrip('/')}' (or "
+            "it may not exist).",
         )
 
 

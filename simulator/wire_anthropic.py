@@ -115,7 +115,7 @@ def _opening(block: Json) -> Json:
 def _deltas(block: Json, answer: Answer) -> list[Json]:
     match block["type"]:
         case "thinking":
-            parts: list[Json] = [{"type": "thinking_delta", "thinking": text} for text in answer.pieces(block["thinking"])]
+            parts: list[Json] = [{"type": "thinking_delta", "thinking": text} for text in answer.pieces(block["thinking"]) if text]
             return [*parts, {"type": "signature_delta", "signature": block["signature"]}]
         case "text":
             return [{"type": "text_delta", "text": text} for text in answer.pieces(block["text"])]
