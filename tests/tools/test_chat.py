@@ -185,6 +185,18 @@ async def test_files_and_images_go_to_the_model_and_refused_ones_are_named(house
     assert shown["turns"][0]["content"] == "What is it?"
 
 
+async def test_a_great_deal_of_text_is_prepared_beside_the_event_loop_and_sent_whole(house: House, workspace: Path) -> None:
+    (workspace / "big.txt").write_text("word " * 60_000)
+    answer = await house.call("chat", {"prompt": "x", "files": ["big.txt"], "model": "gemini"})
+    assert "warnings" not in answer
+    assert house.received("vertex_gemini").count("word ") == 60_000
+
+
+async def test_a_great_deal_of_text_that_does_not_fit_is_an_error(house: House) -> None:
+    error = await house.error("chat", {"prompt": "word " * 60_000, "model": "gpt"})
+    assert (error["code"], house.calls) == ("context_too_long", 0)
+
+
 async def test_a_role_adds_its_text_to_the_system_prompt(workspace: Path) -> None:
     folder = workspace / "roles"
     folder.mkdir()

@@ -279,6 +279,29 @@ def test_a_file_exchanged_for_a_link_after_the_check_gets_nothing_out(workspace:
         reader.take(place, 1000)
 
 
+def test_a_link_exchanged_for_a_file_while_it_is_resolved_is_refused(
+    workspace: Path, reader: FileReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exchanged(*_: object, **__: object) -> str:
+        raise OSError(22, "Invalid argument")
+
+    (workspace / "link.py").symlink_to("a.py")
+    monkeypatch.setattr(os, "readlink", exchanged)
+    assert "changed while it was being opened" in refusal(reader.read_now(["link.py"]))
+
+
+def test_a_file_exchanged_for_a_pipe_after_it_was_looked_at_is_not_read(
+    workspace: Path, reader: FileReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = reader.resolve("a.py")
+    before = os.stat(workspace / "a.py")
+    (workspace / "a.py").unlink()
+    os.mkfifo(workspace / "a.py")
+    monkeypatch.setattr(os, "stat", lambda *_, **__: before)
+    with pytest.raises(Refused, match="is not a regular file"):
+        reader.take(place, 1000)
+
+
 def test_a_thousand_exchanges_while_reading_get_nothing_out(workspace: Path, reader: FileReader) -> None:
     (workspace.parent / "outside.txt").write_text("planted-secret")
     stop = threading.Event()

@@ -66,6 +66,13 @@ async def test_input_schemas_hold_no_noise(house: House) -> None:
     assert schemas[0]["required"] == ["prompt"]
 
 
+def test_the_server_knows_the_schema_of_each_tool_without_listing(house: House) -> None:
+    lookup = house.server.get_tool_input_schema
+    assert lookup is not None
+    assert lookup("nothing") is None
+    assert (lookup("version") or {})["type"] == "object"
+
+
 async def test_the_parameters_are_those_that_are_promised(house: House) -> None:
     async with house.client() as client:
         found = {one.name: set(one.input_schema["properties"]) for one in (await client.list_tools()).tools}
