@@ -91,6 +91,10 @@ class LiteLLMProvider:
                             yield checked
                 grammar.finish(ended=payloads.ended)
 
+    async def ready(self) -> None:
+        """Import LiteLLM and run one translation each way, the first time. Raises InternalError when that fails."""
+        await self._ready()
+
     async def warm(self) -> None:
         """Import LiteLLM, run one translation each way, open the pool and fetch a token. Never raises for what is down."""
         try:

@@ -86,6 +86,10 @@ class Provider(Protocol):
         """
         ...
 
+    async def ready(self) -> None:
+        """Return once all of ours that asking needs is loaded; that time is not the upstream's, so no deadline counts it."""
+        ...
+
     async def warm(self) -> None:
         """Do the slow first things (imports, token, connection pool) now; never raises for an upstream that is down."""
         ...

@@ -204,10 +204,12 @@ class Chain:
         model = attempt.model
         settled = False
         try:
+            provider = self._provider(model.provider)
+            await provider.ready()
             async with self._deadlines(race, attempt) as heard:
                 body = prepare(model)
                 folding = Fold()
-                async with aclosing(self._provider(model.provider).stream(Call(model=model, body=body))) as events:
+                async with aclosing(provider.stream(Call(model=model, body=body))) as events:
                     async for event in events:
                         heard(event)
                         folding.add(event)

@@ -72,6 +72,8 @@ class Upstream:
         finally:
             self.open -= 1
 
+    async def ready(self) -> None: ...
+
     async def warm(self) -> None: ...
 
 
@@ -441,3 +443,12 @@ def test_cost_is_the_providers_figure_or_the_prices_or_unknown(answer: Answer, f
     assert usage == Usage(
         input_tokens=answer.input_tokens, output_tokens=answer.output_tokens, cached_tokens=answer.cached_tokens, cost_usd=cost
     )
+
+
+async def test_the_time_to_load_ourselves_is_not_held_against_the_upstream() -> None:
+    class Cold(Upstream):
+        async def ready(self) -> None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.Event().wait(), 0.1)
+
+    assert await outcome(chain(Cold("a", "yes"), timeouts=Timeouts(first_byte=0.05)).ask([model("a")], body)) == [("a", "ok")]

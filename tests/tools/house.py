@@ -83,6 +83,8 @@ class Upstream:
         finally:
             self.open -= 1
 
+    async def ready(self) -> None: ...
+
     async def warm(self) -> None: ...
 
 
