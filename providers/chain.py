@@ -110,8 +110,8 @@ class Chain:
     ) -> Reply:
         """Return the first whole answer from `routes`, asked in order.
 
-        A context that is too long goes on only to larger models, of `routes` and then of `larger`. Within `deadline_s`
-        each model gets an equal share of the time left to begin its answer.
+        A context that is too long goes on only to larger models, of `routes` and then of `larger`. Within `deadline_s`,
+        which begins once we are loaded, each model gets an equal share of the time left to begin its answer.
         Raises the provider's own error when there was one route or the request itself is at fault, AllProvidersFailed when
         several failed, BudgetExceeded before anything is asked; each carries the attempts.
         """
@@ -119,6 +119,7 @@ class Chain:
             raise NotConfigured("No provider is configured.")
         if self._budget is not None:
             await self._budget.check()
+        await self._provider(routes[0].provider).ready()
         race = _Race(deque(routes), larger, None if deadline_s is None else self._clock() + deadline_s)
         try:
             answer, winner = await self._run(race, prepare, progress or _silent)
@@ -206,6 +207,7 @@ class Chain:
         try:
             provider = self._provider(model.provider)
             await provider.ready()
+            attempt.began = self._clock()
             async with self._deadlines(race, attempt) as heard:
                 body = prepare(model)
                 folding = Fold()
