@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from cli.context import parley_version
 from cli.environment import secrets
 from cli.output import WrongUse
-from conversation.errors import ParleyError
+from conversation.errors import InvalidInput, ParleyError
 from conversation.scrub import scrub
 from memory.config import MemoryConfig
 from memory.health import LocalHealth
@@ -127,12 +127,13 @@ def build_app(env: Mapping[str, str], *, workspace: Path) -> App:
     memory = _checked(lambda: MemoryConfig.from_env(env))
     catalogue, upstreams, live = _models(settings, file, home)
     health = LocalHealth(failures=settings.breaker_failures, open_seconds=settings.breaker_open_seconds)
-    budget = Budget(SpendLedger(home / "parley.db"), settings.daily_budget_usd)
+    ledger = SpendLedger(memory.database)
+    budget = Budget(ledger, settings.daily_budget_usd)
     limits = Limits(max_window_tokens=file.threads.max_tokens if file else None)
     return App(
         catalogue=catalogue,
         chain=Chain(upstreams, health, timeouts=settings.timeouts, hedge_after=settings.hedge_after, budget=budget),
-        store=SqliteThreadStore(home / "parley.db", ttl_days=memory.ttl_days),
+        store=SqliteThreadStore(memory.database, ttl_days=memory.ttl_days),
         files=FileReader(workspace, workspace_roots(env), limits=limits),
         health=health,
         workspace=str(workspace),
@@ -142,7 +143,7 @@ def build_app(env: Mapping[str, str], *, workspace: Path) -> App:
         limits=limits,
         roles=RoleBook(_role_folders(path, file)),
         scrub=partial(scrub, secrets=(*secrets(env), *settings.secrets())),
-        on_close=(live.aclose, upstreams.aclose),
+        on_close=(live.aclose, upstreams.aclose, ledger.aclose),
     )
 
 
@@ -221,5 +222,7 @@ def _checked(read: Callable[[], _T]) -> _T:
     """Return what `read` returns; a setting it cannot read is wrong use."""
     try:
         return read()
+    except InvalidInput as error:
+        raise WrongUse(f"{error.message} {error.hint}") from None
     except ValueError as error:
         raise WrongUse(str(error)) from None

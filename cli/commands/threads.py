@@ -21,6 +21,10 @@ def run(context: Context, arguments: list[str]) -> int:
     options = _parser(context).parse_args(arguments)
     env = context.environment(options)
     configure_logging(env)
+    if options.action == "import":
+        from cli.importing import read_export
+
+        options.turns = read_export(options.file)  # before there is an event loop, which would keep an interrupt from ending it
     from cli.wire import run_with_app
 
     action = {"ls": _ls, "search": _search, "show": _show, "export": _export, "import": _import, "rm": _rm}[options.action]
@@ -103,9 +107,9 @@ async def _export(app: App, options: argparse.Namespace) -> int:
 
 
 async def _import(app: App, options: argparse.Namespace) -> int:
-    from cli.importing import import_thread, read_export
+    from cli.importing import import_thread
 
-    put(await import_thread(app.store, read_export(options.file), workspace=app.workspace))
+    put(await import_thread(app.store, options.turns, workspace=app.workspace))
     return 0
 
 
