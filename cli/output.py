@@ -62,5 +62,6 @@ def table(rows: Iterable[Sequence[str]]) -> str:
 
 def did_you_mean(wrong: str, names: Iterable[str]) -> str:
     """Return '; did you mean X?' for the nearest name, or nothing."""
-    close = get_close_matches(wrong.lower(), list(names), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    known = {name.lower(): name for name in names}
+    close = get_close_matches(wrong.lower(), list(known), n=1, cutoff=0.6)
+    return f"; did you mean {known[close[0]]!r}?" if close else ""

@@ -79,7 +79,7 @@ def _environment(env: Mapping[str, str]) -> Iterator[Check]:
 def _configured(env: Mapping[str, str]) -> Iterator[Check]:
     """What depends on the settings; a wrong one is the only finding then."""
     from cli.commands.serve import check_serving
-    from cli.wire import build_app, close_app
+    from cli.wire import build_app, close_app, config_path
 
     try:
         configure_logging(env)
@@ -88,7 +88,8 @@ def _configured(env: Mapping[str, str]) -> Iterator[Check]:
     except WrongUse as error:
         yield Check("configuration", "broken", str(error))
         return
-    yield Check("configuration", "ok", f"parley.toml and environment; home {app.home}")
+    file = config_path(env, Path(app.home))
+    yield Check("configuration", "ok", f"{file} and the environment" if file else "the environment; there is no parley.toml")
 
     async def ping() -> Check:
         try:
@@ -97,7 +98,7 @@ def _configured(env: Mapping[str, str]) -> Iterator[Check]:
             await close_app(app)
 
     yield asyncio.run(ping())
-    yield from _home(Path(app.home))
+    yield from check_home(Path(app.home))
     yield from _providers(app)
 
 
@@ -111,7 +112,8 @@ async def _store(app: App) -> Check:
     return Check("store", "ok", "can be read and written")
 
 
-def _home(home: Path) -> Iterator[Check]:
+def check_home(home: Path) -> Iterator[Check]:
+    """Yield what is to be said of the state folder."""
     try:
         mode = stat.S_IMODE(home.stat().st_mode)
     except OSError as error:

@@ -1,0 +1,112 @@
+"""parley doctor: what works and what does not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.commands import doctor
+from memory.config import MemoryConfig
+from simulator import running
+from tests.cli.run import Here
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> dict[str, str]:
+    """One configured provider, which the doctor does not ask."""
+    return {"OPENROUTER_API_KEY": "sk-test-only", "PARLEY_HOME": str(tmp_path / "home")}
+
+
+def examined(here: Here, env: dict[str, str], expected: int) -> dict[str, dict[str, Any]]:
+    status, out, err = here("doctor", "--json", env=env)
+    document = json.loads(out)
+    assert (status, document["ok"], err) == (expected, expected == 0, ""), out
+    return {check["name"]: check for check in document["checks"]}
+
+
+def test_all_is_well_with_one_provider(here: Here, keys: dict[str, str]) -> None:
+    checks = examined(here, keys, 0)
+    assert {name: check["status"] for name, check in checks.items()} == {
+        "python": "ok", "parley": "ok", "packages": "ok", "command": "ok", "configuration": "ok", "store": "ok", "home": "ok",
+        "openrouter": "ok", "vertex_claude": "warning", "vertex_gemini": "warning", "github_models": "warning",
+    }  # fmt: skip
+    assert "OPENROUTER" not in checks["openrouter"]["detail"] and "mode 0700" in checks["home"]["detail"]
+
+
+def test_every_provider_can_be_well(here: Here, tmp_path: Path) -> None:
+    with running() as sim:
+        checks = examined(here, {**sim.environment(tmp_path), "PARLEY_CHAIN": "openrouter"}, 0)
+        assert all(check["status"] == "ok" for check in checks.values())
+        assert "not in the chain" in checks["vertex_claude"]["detail"]
+        assert not [entry for entry in sim.log if entry["method"] == "POST"], "no provider is asked"
+
+
+def test_with_no_provider_the_main_thing_is_broken(here: Here) -> None:
+    checks = examined(here, {}, 1)
+    assert checks["providers"]["status"] == "broken" and "parley config env" in checks["providers"]["hint"]
+    status, out, _ = here("doctor")
+    assert status == 1 and "\nbroken   providers" in out
+
+
+def test_a_credentials_file_that_is_wrong_is_broken(here: Here, keys: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "account.json").write_text("{}")
+    checks = examined(here, {**keys, "GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "account.json"), "GOOGLE_CLOUD_PROJECT": "p"}, 1)
+    assert checks["vertex_claude"]["status"] == "broken"
+
+
+def test_wrong_settings_are_the_finding(here: Here, keys: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text("[threads]\nttl_day = 1\n")
+    for wrong in (
+        {"PARLEY_CONFIG": "p.toml"},
+        {"PARLEY_TOOLS": "x"},
+        {"PARLEY_HOST": "0.0.0.0"},
+        {"PARLEY_LOG_LEVEL": "x"},
+        {"PARLEY_CHAIN": "x"},
+    ):
+        assert examined(here, {**keys, **wrong}, 1)["configuration"]["status"] == "broken"
+    (tmp_path / "p.toml").write_text("[threads]\nttl_days = 1\n")
+    assert "p.toml and the environment" in examined(here, {**keys, "PARLEY_CONFIG": "p.toml"}, 0)["configuration"]["detail"]
+
+
+def test_a_misspelt_variable_is_a_warning(here: Here, keys: dict[str, str]) -> None:
+    check = examined(here, {**keys, "PARLEY_CHIAN": "x"}, 0)["environment"]
+    assert check["detail"] == "PARLEY_CHIAN is set, but nothing reads it; did you mean 'PARLEY_CHAIN'?"
+
+
+def test_redis_is_not_passed_over_in_silence(here: Here, keys: dict[str, str]) -> None:
+    assert "SQLite only" in examined(here, {**keys, "REDIS_URL": "redis://127.0.0.1:1"}, 0)["environment"]["detail"]
+
+
+def test_a_store_that_is_no_database_is_broken(here: Here, keys: dict[str, str]) -> None:
+    home = Path(keys["PARLEY_HOME"])
+    home.mkdir(mode=0o700)
+    MemoryConfig(home=home).database.write_text("this is no database" * 100)
+    check = examined(here, keys, 1)["store"]
+    assert check["status"] == "broken" and check["hint"]
+
+
+def test_a_home_that_cannot_be_made_is_broken(here: Here, keys: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    checks = examined(here, {**keys, "PARLEY_HOME": str(tmp_path / "file" / "home")}, 1)
+    assert checks["store"]["status"] == checks["home"]["status"] == "broken"
+
+
+def test_a_home_others_can_enter_is_broken_where_it_is_not_ours_to_close(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (check,) = doctor.check_home(tmp_path)
+    assert check.status == "broken" and check.hint == f"chmod 700 {tmp_path}"
+
+
+def test_missing_packages_are_broken(here: Here, keys: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "PACKAGES", (*doctor.PACKAGES, "no-such-package"))
+    assert examined(here, keys, 1)["packages"]["detail"] == "no-such-package missing"
+
+
+def test_without_the_console_script_there_is_a_warning(
+    here: Here, keys: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
+    assert examined(here, {**keys, "PATH": str(tmp_path)}, 0)["command"]["status"] == "warning"
