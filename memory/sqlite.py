@@ -168,7 +168,7 @@ class SqliteThreadStore:
     `busy_timeout_s` is how long a call waits for other writers before StoreBusy. Nothing is touched before the first call.
     """
 
-    def __init__(self, path: Path, *, ttl_days: float | None, clock: Clock = time.time, busy_timeout_s: float = 5.0) -> None:
+    def __init__(self, path: Path, *, ttl_days: float | None = None, clock: Clock = time.time, busy_timeout_s: float = 5.0) -> None:
         self._database = Database(path, busy_timeout_s=busy_timeout_s)
         self._owners = Owners(path.parent / "owners")
         self._ttl_days = ttl_days
