@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from conversation.errors import BudgetExceeded
+from conversation.errors import BudgetExceeded, StoreError
 from providers.health import Ledger
+
+log = logging.getLogger(__name__)
 
 NEAR = 0.8
 """From this part of the limit on, answers carry the warning budget_near."""
@@ -34,9 +37,13 @@ class Budget:
             raise BudgetExceeded(f"Today's spending of ${spent:.2f} has reached the limit of ${self.limit_usd:.2f}.")
 
     async def add(self, usd: float | None) -> None:
-        """Count the cost of one answer; an unknown cost counts nothing."""
-        if usd:
+        """Count the cost of one answer; an unknown cost counts nothing. A count that cannot be kept does not cost the answer."""
+        if not usd:
+            return
+        try:
             await self.ledger.add(self.today(), usd)
+        except StoreError as error:
+            log.warning("$%.4f were spent and could not be counted: %s", usd, error.code)
 
     async def near(self) -> str | None:
         """Return a sentence when most of the day's limit is spent, else None."""

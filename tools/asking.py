@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from conversation.errors import ContextTooLong, InvalidInput, MemoryUnavailable, StoreError, TooLarge
+from conversation.errors import CallerError, ContextTooLong, InvalidInput, MemoryUnavailable, StoreError, TooLarge
 from conversation.messages import Frozen, Warned
 from conversation.threads import Attachment, NewTurn, Thread, Turn, parse_thread_id
 from conversation.tokens import estimate_tokens
@@ -27,10 +27,10 @@ ContinuationId = Annotated[str | None, Field(description="From an earlier answer
 BranchFrom = Annotated[int | None, Field(ge=1, description="Turn of that thread after which to branch into a new one")]
 Files = Annotated[list[str], Field(description="Paths in the workspace, sent whole")]
 Images = Annotated[list[str], Field(description="Paths or data: URLs (PNG, JPEG, GIF, WebP)")]
-RoleName = Annotated[str | None, Field(description="How to answer, such as planner")]
+RoleName = Annotated[str | None, Field(description="A role, by the name of its prompt on this server")]
 Temperature = Annotated[float | None, Field(ge=0, le=2)]
 MaxOutputTokens = Annotated[int | None, Field(ge=1)]
-UseMemory = Annotated[bool, Field(description="Add what is remembered on the subject")]
+UseMemory = Annotated[bool, Field(description="Add what is remembered on the subject (not there yet)")]
 
 SYSTEM = (
     "You are consulted through Parley by a coding assistant on behalf of its user. Answer the last message directly and completely: "
@@ -136,8 +136,7 @@ async def ask(call: Call, question: Question, choose: Choose, *, all_attempts: b
     app = call.app
     thread_id = _check(app, question)
     system = SYSTEM if question.role is None else f"{SYSTEM}\n\n{app.roles.get(question.role).text}"
-    parent = None if thread_id is None else await app.store.load(thread_id)
-    choice = choose(_last_model(parent, question.branch_from))
+    choose(None)  # a wrong name is an error before anything is recorded
     if app.budget is not None:
         await app.budget.check()
     reading = await app.files.read(question.files, question.images)
@@ -146,6 +145,7 @@ async def ask(call: Call, question: Question, choose: Choose, *, all_attempts: b
         asked = NewTurn(role="user", content=question.prompt, tool=question.tool, attachments=attachments)
         await exchange.begin(asked, thread_id, question.branch_from)
         history = () if exchange.thread is None else exchange.thread.landed
+        choice = choose(_last_model(history))
         bodies = _Bodies(call, question, system, history, attachments)
         if bodies.heavy:
             with suppress(ContextTooLong):  # the chain meets it again, and knows what to do
@@ -155,8 +155,7 @@ async def ask(call: Call, question: Question, choose: Choose, *, all_attempts: b
         )
         text = clean(reply.answer.text)
         landed = await exchange.complete(_answered(question.tool, text, reply))
-    warnings = [*reading.warnings, *bodies.warnings(reply), *exchange.warnings, *await _standing(app, parent)]
-    attempts = reply.attempts if all_attempts or len(reply.attempts) > 1 else ()
+    warnings = [*reading.warnings, *bodies.warnings(reply), *exchange.warnings, *await _standing(app, exchange.thread, thread_id)]
     answer = ChatAnswer(
         content="",
         continuation_id=exchange.thread.id if exchange.thread and landed else None,
@@ -164,7 +163,7 @@ async def ask(call: Call, question: Question, choose: Choose, *, all_attempts: b
         model=reply.model.id,
         provider=reply.model.provider,
         usage=reply.usage,
-        attempts=attempts,
+        attempts=reply.attempts if all_attempts or len(reply.attempts) > 1 else (),
         warnings=tuple(warnings),
     )
     return _filled(answer, text, app.limits.max_answer_tokens)
@@ -185,25 +184,28 @@ def _check(app: App, question: Question) -> str | None:
     return thread_id
 
 
-def _last_model(thread: Thread | None, until: int | None) -> str | None:
-    """Return the provider/model that answered last, up to turn `until`."""
-    turns = () if thread is None else reversed(thread.landed)
-    return next((f"{t.provider}/{t.model}" for t in turns if t.provider and t.model and (until is None or t.seq <= until)), None)
+def _last_model(history: Sequence[Turn]) -> str | None:
+    """Return the provider/model that answered last."""
+    return next((f"{turn.provider}/{turn.model}" for turn in reversed(history) if turn.provider and turn.model), None)
 
 
 def _answered(tool: str, text: str, reply: Reply) -> NewTurn:
     return NewTurn(role="assistant", content=text, tool=tool, provider=reply.model.provider, model=reply.model.id, usage=reply.usage)
 
 
-async def _standing(app: App, parent: Thread | None) -> list[Warned]:
-    """Warnings that have nothing to do with the answer: another workspace's thread, the day's budget."""
+async def _standing(app: App, thread: Thread | None, named: str | None) -> list[Warned]:
+    """Warnings that have nothing to do with the answer: another workspace's thread, the day's budget.
+
+    `named` is the thread the caller named, which differs from `thread` when this is a branch of it.
+    """
     found: list[Warned] = []
-    if parent is not None and parent.workspace != app.workspace:
-        found.append(Warned(code="other_workspace", message=f"The thread was begun in another workspace: {parent.workspace}"))
-    if app.budget is not None:
-        with suppress(StoreError):
-            near = await app.budget.near()
-            found += [] if near is None else [Warned(code="budget_near", message=near)]
+    with suppress(StoreError, CallerError):  # the thread branched from may be gone by now, and the answer stands
+        begun = thread if thread is None or named in (None, thread.id) else await app.store.load(named)
+        if begun is not None and begun.workspace != app.workspace:
+            found.append(Warned(code="other_workspace", message=f"The thread was begun in {app.scrub(begun.workspace)}."))
+    with suppress(StoreError):
+        near = None if app.budget is None else await app.budget.near()
+        found += [] if near is None else [Warned(code="budget_near", message=near)]
     return found
 
 

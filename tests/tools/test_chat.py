@@ -15,7 +15,7 @@ import pytest
 
 from conversation.errors import StoreBusy, StoreUnavailable, ThreadExpired
 from conversation.messages import Event
-from conversation.threads import NewTurn, Started, Thread, Turn
+from conversation.threads import NewTurn, Started, Turn
 from memory.in_process import InProcessThreadStore
 from providers.base import Call
 from providers.budget import Budget
@@ -355,9 +355,17 @@ async def test_a_thread_that_cannot_be_read_is_an_error(workspace: Path, error: 
     assert house.calls == 1
 
 
+async def test_a_count_that_cannot_be_kept_does_not_cost_the_answer(workspace: Path) -> None:
+    class Broken(Purse):
+        async def add(self, day: str, usd: float) -> None:
+            raise StoreUnavailable("The disk is full.")
+
+    assert (await House(workspace, budget=Budget(Broken(0), None)).call("chat", {"prompt": "x"}))["turn"] == 2
+
+
 async def test_an_expired_thread_is_an_error_of_its_own(workspace: Path) -> None:
     class Forgetful(InProcessThreadStore):
-        async def load(self, thread_id: str) -> Thread:
+        async def begin(self, turn: NewTurn, **keywords: Any) -> Started:
             raise ThreadExpired("The thread has expired.")
 
     house = House(workspace, store=Forgetful())
@@ -370,8 +378,11 @@ async def test_a_thread_of_another_workspace_goes_on_with_a_warning(workspace: P
     first = await house.call("chat", {"prompt": "x"})
     (tmp_path / "elsewhere").mkdir()
     other = House(tmp_path / "elsewhere", store=house.store)
-    answer = await other.call("chat", {"prompt": "y", "continuation_id": first["continuation_id"]})
-    assert [warning["code"] for warning in answer["warnings"]] == ["other_workspace"]
+    for branch_from in (None, 2):
+        answer = await other.call("chat", {"prompt": "y", "continuation_id": first["continuation_id"], "branch_from": branch_from})
+        assert [warning["code"] for warning in answer["warnings"]] == ["other_workspace"]
+    branch = await other.call("chat", {"prompt": "z", "continuation_id": answer["continuation_id"]})
+    assert "warnings" not in branch
 
 
 async def test_concurrent_questions_on_one_thread_both_land(house: House) -> None:
