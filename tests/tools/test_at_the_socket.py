@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -91,3 +92,18 @@ async def test_a_fallback_past_two_failing_providers_shows_its_attempts(app: App
         ("vertex_gemini", "rate_limited", 429),
         ("github_models", "ok", None),
     ]
+
+
+@pytest.mark.parametrize("status", [400, 401, 429, 500])
+async def test_a_key_that_an_upstream_repeats_gets_no_further(
+    app: App, sim: Simulator, tmp_path: Path, parley_home: Path, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = {"openrouter": "OPENROUTER_API_KEY", "github_models": "GITHUB_TOKEN"}
+    environ = sim.environment(tmp_path)
+    caplog.set_level(logging.DEBUG)
+    for provider, variable in keys.items():
+        sim.fault(provider, "status", status=status, body={"error": {"message": f"no good: {environ[variable]}", "code": status}})
+        error = await call(app, "chat", {"prompt": "x", "model": provider})
+        stored = b"".join(path.read_bytes() for path in parley_home.rglob("*") if path.is_file())
+        assert "no good" in error["message"]
+        assert environ[variable] not in json.dumps(error) + caplog.text + stored.decode("latin-1")
