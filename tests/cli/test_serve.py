@@ -1,0 +1,238 @@
+"""parley serve, as clients meet it: the real process, the real transports, simulated upstreams."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client, StdioServerParameters
+from mcp.types import CallToolResult, TextContent
+
+from simulator import ThreadedSimulator, running
+from tests.cli.run import PARLEY
+
+SECRET = "planted-secret-0123456789"
+PROMPT = "tell-nobody-what-I-asked"
+
+
+@pytest.fixture
+def sim() -> Iterator[ThreadedSimulator]:
+    with running() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def env(sim: ThreadedSimulator, tmp_path: Path) -> dict[str, str]:
+    return {**os.environ, **sim.environment(tmp_path), "PARLEY_HOME": str(tmp_path / "home")}
+
+
+def stdio(env: dict[str, str], cwd: Path, *arguments: str) -> Client:
+    return Client(StdioServerParameters(command=str(PARLEY), args=["serve", *arguments], env=env, cwd=cwd))
+
+
+async def names(client: Client) -> list[str]:
+    return [tool.name for tool in (await client.list_tools()).tools]
+
+
+def failure(result: CallToolResult) -> dict[str, Any]:
+    (block,) = result.content
+    assert result.is_error and isinstance(block, TextContent)
+    return json.loads(block.text)
+
+
+async def test_a_client_on_stdio_asks_a_model_and_goes_on_after_a_restart(
+    env: dict[str, str], tmp_path: Path, sim: ThreadedSimulator
+) -> None:
+    sim.rule("vertex_claude", "The word is xylophone.")
+    sim.rule("vertex_gemini", "You were told {quote:xylo[a-z]+}.")
+    async with stdio(env, tmp_path) as client:
+        first = (await client.call_tool("chat", {"prompt": "A word?", "model": "vertex_claude"})).structured_content
+    assert first is not None and first["content"] == "The word is xylophone."
+    async with stdio(env, tmp_path) as client:
+        arguments = {"prompt": "Which word?", "model": "gemini", "continuation_id": first["continuation_id"]}
+        second = (await client.call_tool("chat", arguments)).structured_content
+    assert second is not None and (second["content"], second["turn"]) == ("You were told xylophone.", 4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "expected"),
+    [
+        (("--tools", "version,chat"), {"PARLEY_TOOLS": "threads"}, ["chat", "version"]),
+        ((), {"PARLEY_TOOLS": " listmodels , version"}, ["listmodels", "version"]),
+        ((), {"PARLEY_DISABLED_TOOLS": "chat,fallback"}, ["listmodels", "threads", "version"]),
+    ],
+)
+async def test_only_the_chosen_tools_are_there(
+    env: dict[str, str], tmp_path: Path, arguments: tuple[str, ...], variables: dict[str, str], expected: list[str]
+) -> None:
+    async with stdio({**env, **variables}, tmp_path, *arguments) as client:
+        assert await names(client) == expected
+        assert failure(await client.call_tool("fallback", {"prompt": "x"}))["code"] == "invalid_input"
+
+
+async def test_without_any_key_the_server_runs_and_says_how_to_configure_one(tmp_path: Path) -> None:
+    async with stdio({**os.environ, "GITHUB_TOKEN": "${GITHUB_TOKEN:-}"}, tmp_path) as client:
+        error = failure(await client.call_tool("chat", {"prompt": "x"}))
+        assert error["code"] == "not_configured" and "OPENROUTER_API_KEY" in error["hint"]
+        listed = (await client.call_tool("listmodels", {})).structured_content
+    assert listed is not None and not any(row["configured"] for row in listed["providers"])
+
+
+async def test_env_files_configure_the_server(tmp_path: Path, sim: ThreadedSimulator) -> None:
+    (tmp_path / "keys.env").write_text("\n".join(f"{name}={value}" for name, value in sim.environment(tmp_path).items()))
+    async with stdio({**os.environ, "PARLEY_HOME": str(tmp_path / "home")}, tmp_path, "--env-file", "keys.env") as client:
+        answer = (await client.call_tool("chat", {"prompt": "hello", "model": "openrouter"})).structured_content
+    assert answer is not None and answer["provider"] == "openrouter"
+
+
+async def test_settings_of_parley_toml_reach_the_tools(env: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir(mode=0o700)
+    (tmp_path / "home" / "parley.toml").write_text(
+        '[chain]\norder = ["github_models"]\n[aliases]\nmine = "openrouter"\n[budget]\ndaily_usd = 0\n'
+    )
+    async with stdio({**env, "PARLEY_DAILY_BUDGET_USD": "100"}, tmp_path) as client:
+        assert ((await client.call_tool("chat", {"prompt": "x"})).structured_content or {})["provider"] == "github_models"
+        assert ((await client.call_tool("chat", {"prompt": "x", "model": "Mine"})).structured_content or {})["provider"] == "openrouter"
+    async with stdio(env, tmp_path) as client:
+        assert failure(await client.call_tool("chat", {"prompt": "x"}))["code"] == "budget_exceeded"
+
+
+async def test_secrets_and_prompts_get_into_no_log_answer_or_store(env: dict[str, str], tmp_path: Path, sim: ThreadedSimulator) -> None:
+    keys = {"PARLEY_TOKEN": SECRET, "REDIS_URL": f"redis://u:{SECRET}@127.0.0.1:9", "SOME_API_KEY": SECRET, "PARLEY_LOG_LEVEL": "debug"}
+    for provider in ("vertex_claude", "vertex_gemini", "github_models", "openrouter"):
+        sim.fault(
+            provider,
+            "status",
+            status=500,
+            body={"error": {"message": f"key {SECRET} and {env['OPENROUTER_API_KEY']} and {env['GITHUB_TOKEN']}"}},
+        )
+    log = tmp_path / "stderr"
+    words = ["-c", f'exec "$0" "$@" 2>{log}', str(PARLEY), "serve"]
+    async with Client(StdioServerParameters(command="/bin/sh", args=words, env={**env, **keys}, cwd=tmp_path)) as client:
+        failed = failure(await client.call_tool("chat", {"prompt": PROMPT}))
+        assert failed["code"] == "all_providers_failed"
+        await client.call_tool("chat", {"prompt": PROMPT})
+    shown = json.dumps(failed) + log.read_text()
+    for secret in (SECRET, env["OPENROUTER_API_KEY"], env["GITHUB_TOKEN"]):
+        assert secret not in shown
+        assert not [path for path in (tmp_path / "home").rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+    assert PROMPT not in log.read_text()
+    assert all(json.loads(line)["level"] for line in log.read_text().splitlines())
+    assert "SQLite only" in log.read_text()
+
+
+async def test_when_the_client_is_gone_so_is_the_process_whatever_was_running(
+    env: dict[str, str], tmp_path: Path, sim: ThreadedSimulator
+) -> None:
+    sim.fault("openrouter", "hang_after_headers")
+    process = await asyncio.create_subprocess_exec(PARLEY, "serve", env=env, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None and process.stdout is not None
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    call = {"name": "chat", "arguments": {"prompt": "x", "model": "openrouter"}}
+    process.stdin.write(line(1, "initialize", hello) + line(None, "notifications/initialized", {}))
+    assert b'"id":1' in await process.stdout.readline()
+    process.stdin.write(line(2, "tools/call", call))
+    await sim.auntil(lambda log: [entry for entry in log if entry["provider"] == "openrouter"], timeout=30)
+    process.stdin.close()
+    async with asyncio.timeout(5):
+        assert await process.wait() == 0
+    await sim.auntil(lambda log: [entry for entry in log if entry["provider"] == "openrouter" and entry["disconnected"]])
+
+
+def line(number: int | None, method: str, params: dict[str, Any]) -> bytes:
+    message = {"jsonrpc": "2.0", "method": method, "params": params} | ({} if number is None else {"id": number})
+    return json.dumps(message).encode() + b"\n"
+
+
+@asynccontextmanager
+async def over_http(env: dict[str, str], cwd: Path, *arguments: str) -> AsyncIterator[str]:
+    """A server on a free port; its base URL."""
+    words = [str(PARLEY), "serve", "--port", "0", *arguments]
+    process = await asyncio.create_subprocess_exec(*words, env=env, cwd=cwd, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    try:
+        said = (await asyncio.wait_for(process.stderr.readline(), 30)).decode()
+        assert said.startswith("parley: serving MCP on http://127.0.0.1:"), said
+        yield said.split()[4].rpartition("/")[0]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            assert await process.wait() == 0
+
+
+@pytest.mark.parametrize(("transport", "path"), [("http", "/mcp"), ("http", "/sse"), ("sse", "/sse")])
+async def test_a_client_over_http_asks_a_model(env: dict[str, str], tmp_path: Path, transport: str, path: str) -> None:
+    from mcp.client.sse import sse_client
+
+    async with over_http(env, tmp_path, "--transport", transport) as url:
+        target = sse_client(url + path) if path == "/sse" else url + path
+        async with Client(target) as client:
+            answer = (await client.call_tool("chat", {"prompt": "hello", "model": "github_models"})).structured_content
+            assert answer is not None and answer["provider"] == "github_models"
+
+
+async def test_with_a_token_only_its_bearers_are_served(env: dict[str, str], tmp_path: Path) -> None:
+    def status(url: str, **headers: str) -> int:
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as reply:
+                return reply.status
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+
+    async with over_http({**env, "PARLEY_TOKEN": SECRET}, tmp_path, "--transport", "http") as url:
+        assert await asyncio.to_thread(status, url + "/mcp") == 401
+        assert await asyncio.to_thread(status, url + "/mcp", Authorization=f"Bearer {SECRET}") not in (401, 403)
+        assert await asyncio.to_thread(status, url + "/health") == 200
+
+
+async def test_a_port_that_is_taken_fails_with_one_line(env: dict[str, str], tmp_path: Path) -> None:
+    async with over_http(env, tmp_path, "--transport", "http") as url:
+        port = url.rpartition(":")[2]
+        words = [str(PARLEY), "serve", "--transport", "http", "--port", port]
+        done = await asyncio.to_thread(subprocess.run, words, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1 and port in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_closed_stdin_fails_with_one_line(env: dict[str, str], tmp_path: Path) -> None:
+    words = ["/bin/sh", "-c", f"exec {PARLEY} serve <&-"]
+    done = subprocess.run(words, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1 and done.stderr.startswith("parley: ") and done.stderr.count("\n") == 1, done.stderr
+
+
+LAZY = """
+import asyncio, os, sys
+from pathlib import Path
+from mcp import Client
+from cli.wire import build_app, close_app
+from tools.mcp import build_server
+
+async def listed():
+    app = build_app(os.environ, workspace=Path.cwd())
+    async with Client(build_server(app)) as client:
+        names = [tool.name for tool in (await client.list_tools()).tools]
+    await close_app(app)
+    return names
+
+names = asyncio.run(listed())
+heavy = ("litellm", "graphiti_core", "aiohttp", "google.auth", "google.oauth2", "apsw", "redis", "openai", "simulator")
+print(*names, "|", *(name for name in heavy if name in sys.modules))
+"""
+
+
+def test_building_and_listing_the_server_imports_nothing_heavy(env: dict[str, str], tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", LAZY], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "chat fallback listmodels threads version |"
+    assert not (tmp_path / "home").exists(), "and touches no disk"
