@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from .exchange import LABEL
 from .faults import parse_fault
 from .handling import State
 from .jsonish import Json, as_dict, as_list
-from .play import LABEL
 from .rules import parse_rule
 
 _PARTS = ("rules", "faults", "log", "models", "tokens")

@@ -14,12 +14,13 @@ import orjson
 from aiohttp import web
 
 from .asked import Asked
+from .exchange import Exchange, refuse
 from .faults import Fault, Faults
 from .jsonish import Json, as_dict
 from .log import Log, LogEntry
 from .models import ModelList
 from .oauth import Tokens
-from .play import Exchange, answer_with, play_early, refuse
+from .play import answer_with, play_early
 from .refusals import Refusal
 from .rules import Rules
 from .wires import Wire

@@ -94,9 +94,10 @@ MODELS: tuple[Model, ...] = (
 )
 
 _DATE_SUFFIX = re.compile(r"@(\d{8}|default|latest)$")
-_CHANGEABLE = frozenset({
-    "context_window", "max_output", "name", "input_usd", "output_usd", "reasoning", "adaptive_only", "vision", "family",
-})
+_CHANGEABLE: dict[str, type | tuple[type, ...]] = {
+    "context_window": int, "max_output": int, "name": str, "family": str, "input_usd": (int, float), "output_usd": (int, float),
+    "reasoning": bool, "adaptive_only": bool, "vision": bool, "chat": bool,
+}
 
 
 class ModelList:
@@ -118,13 +119,16 @@ class ModelList:
         """Every model of one provider, in order."""
         return [model for model in self._models.values() if model.provider == provider]
 
-    def change(self, provider: str, name: str, **changes: Any) -> Model:
-        """Change a model's limits, or add a model. Raises ValueError for an unknown property."""
-        unknown = sorted(changes.keys() - _CHANGEABLE)
-        if unknown:
-            raise ValueError(f"unknown model property {unknown[0]!r}; known: {', '.join(sorted(_CHANGEABLE))}")
-        known = self.find(provider, name)
-        base = known or Model(provider, name, changes.pop("family", OPEN_WEIGHTS), 128_000, 8_192, name)
+    def change(self, provider: str, model_id: str, /, **changes: Any) -> Model:
+        """Change a model's limits, or add a model. Raises ValueError for an unknown property or a wrong type."""
+        for key, value in changes.items():
+            kind = _CHANGEABLE.get(key)
+            if kind is None:
+                raise ValueError(f"unknown model property {key!r}; known: {', '.join(sorted(_CHANGEABLE))}")
+            if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+                raise ValueError(f"{key} of a model cannot be {value!r}")
+        known = self.find(provider, model_id)
+        base = known or Model(provider, model_id, OPEN_WEIGHTS, 128_000, 8_192, model_id)
         model = replace(base, **changes)
         self._models[(provider, model.id)] = model
         return model

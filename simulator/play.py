@@ -1,21 +1,17 @@
-"""Sends an answer, or plays a fault, on one connection."""
+"""Plays an answer, or a fault in its place, on one connection."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import orjson
 from aiohttp import web
 
 from .asked import Asked
+from .exchange import Exchange, abort, finish, forever, open_stream, send, send_json
 from .faults import Fault
-from .log import LogEntry
 from .refusals import Refusal, default_message, error_body
 from .rules import Answer
 from .wire_anthropic import Piece
@@ -23,98 +19,8 @@ from .wires import Wire
 
 Number = TypeVar("Number", int, float)
 
-LABEL = {"x-parley-simulated": "1"}
 _HTML = "<!DOCTYPE html><html><head><title>Simulated gateway</title></head><body>Simulated: a page in place of an answer</body></html>"
 _BROKEN_JSON = b'\n{"simulated": "broken", \x00 ]'
-_RST = struct.pack("ii", 1, 0)
-
-
-@dataclass(slots=True)
-class Exchange:
-    """One request being answered."""
-
-    request: web.Request
-    entry: LogEntry
-    provider: str
-    finished: Callable[[], None]
-    """Called once, when the last byte is about to go out."""
-    stream: bool = False
-    content_type: str = "application/json"
-    messages_route: bool = False
-    body: Any = None
-    """The parsed JSON; None when there was none or it was broken."""
-    early: Fault | None = None
-    """The fault met before the checks, if any."""
-    cut: bool = False
-    """True when this side broke the connection."""
-
-    @property
-    def json_content_type(self) -> str:
-        """The type of an answer that is no stream."""
-        return "application/json" if self.messages_route or not self.provider.startswith("vertex") else "application/json; charset=UTF-8"
-
-
-async def forever() -> None:
-    """Waits until the connection is lost, which cancels the handler."""
-    await asyncio.get_running_loop().create_future()
-
-
-async def send(x: Exchange, status: int, body: bytes, content_type: str, headers: dict[str, str] | None = None) -> web.StreamResponse:
-    """One whole answer, with its length."""
-    response = web.Response(status=status, body=body, headers={"content-type": content_type, **LABEL, **(headers or {})})
-    x.entry["status"] = status
-    await response.prepare(x.request)
-    _finish(x)
-    await response.write_eof()
-    return response
-
-
-async def send_json(x: Exchange, status: int, body: Any, headers: dict[str, str] | None = None) -> web.StreamResponse:
-    """One whole JSON answer."""
-    return await send(x, status, orjson.dumps(body), x.json_content_type, headers)
-
-
-async def refuse(x: Exchange, refusal: Refusal) -> web.StreamResponse:
-    """The request is refused, in the provider's own shape."""
-    x.entry["error"] = refusal.message
-    body = error_body(x.provider, refusal, messages_route=x.messages_route, stream=x.stream)
-    return await send_json(x, refusal.status, body)
-
-
-def _finish(x: Exchange) -> None:
-    x.entry["answered"] = True
-    x.entry["answered_at"] = time.monotonic()
-    x.finished()
-
-
-def _abort(x: Exchange, *, reset: bool) -> None:
-    x.cut = True
-    transport = x.request.transport
-    if transport is None:
-        return
-    raw = transport.get_extra_info("socket")
-    if reset and raw is not None:
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST)
-    transport.abort()
-
-
-async def open_stream(x: Exchange, status: int = 200) -> web.StreamResponse:
-    """Headers of an answer whose length is not known yet."""
-    response = web.StreamResponse(status=status, headers={"content-type": x.content_type, "cache-control": "no-cache", **LABEL})
-    x.entry["status"] = status
-    await response.prepare(x.request)
-    return response
-
-
-async def _end(x: Exchange, response: web.StreamResponse, fault: Fault) -> web.StreamResponse:
-    """Ends too early: properly when the fault is clean, else by breaking the connection."""
-    if fault.clean:
-        x.finished()
-        await response.write_eof()
-        return response
-    _abort(x, reset=fault.reset)
-    await forever()
-    return response
 
 
 # --- faults any request can meet ------------------------------------------------------------------------------------------------------
@@ -126,7 +32,7 @@ async def play_early(x: Exchange, fault: Fault) -> web.StreamResponse:
         case "status":
             return await _status(x, fault)
         case "refuse":
-            _abort(x, reset=True)
+            abort(x, reset=True)
             await forever()
         case "hang_before_headers":
             await forever()
@@ -139,7 +45,6 @@ async def play_early(x: Exchange, fault: Fault) -> web.StreamResponse:
             return await send(x, 200, b"", x.content_type, fault.headers)
         case _:
             return await send_json(x, 200, _error_of(x, fault), fault.headers)
-    raise AssertionError("a hanging exchange is cancelled, never resumed")
 
 
 async def _status(x: Exchange, fault: Fault) -> web.StreamResponse:
@@ -158,6 +63,16 @@ def _error_of(x: Exchange, fault: Fault) -> Any:
 
 
 # --- answers, and the faults that spoil them ------------------------------------------------------------------------------------------
+
+
+async def _end(x: Exchange, response: web.StreamResponse, fault: Fault) -> web.StreamResponse:
+    """Ends too early: properly when the fault is clean, else by breaking the connection."""
+    if fault.clean:
+        x.finished()
+        await response.write_eof()
+        return response
+    abort(x, reset=fault.reset)
+    await forever()
 
 
 async def answer_with(x: Exchange, wire: Wire, asked: Asked, answer: Answer, fault: Fault | None, ids: str) -> web.StreamResponse:
@@ -212,7 +127,7 @@ async def _stream(x: Exchange, pieces: list[Piece], answer: Answer) -> web.Strea
 
 
 async def _close(x: Exchange, response: web.StreamResponse) -> web.StreamResponse:
-    _finish(x)
+    finish(x)
     await response.write_eof()
     return response
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from aiohttp import web
 
 from . import catalogue, check_anthropic, check_openai, oauth
+from .exchange import Exchange
 from .handling import Handler, json_object
 from .identity import GITHUB_CREDENTIAL, OPENROUTER_CREDENTIAL
 from .jsonish import Json
 from .models import Model
-from .play import Exchange, send_body
+from .play import send_body
 from .refusals import Refusal
 from .wires import CHAT, MESSAGES
 

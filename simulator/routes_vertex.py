@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from . import check_anthropic, check_gemini
+from .exchange import Exchange, send_json
 from .handling import Handler, json_object
 from .identity import PROJECT
 from .models import Model
-from .play import Exchange, send_json
 from .refusals import Refusal
 from .routes import betas
 from .wires import GEMINI, MESSAGES

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import requests
 from google.auth.transport import requests as transport
 from google.oauth2 import service_account
 
@@ -28,7 +29,7 @@ async def client(sim: Simulator, tmp_path: Path) -> AsyncIterator[Client]:
     """Credentials as a real client gets them: google-auth, from the service-account file."""
     env = sim.environment(tmp_path)
     credentials = service_account.Credentials.from_service_account_file(env["GOOGLE_APPLICATION_CREDENTIALS"], scopes=[SCOPE])
-    with transport.requests.Session() as session:
+    with requests.Session() as session:
         await asyncio.to_thread(credentials.refresh, transport.Request(session))
     sim.reset("log")
     async with aiohttp.ClientSession() as session:

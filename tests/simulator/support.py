@@ -93,9 +93,11 @@ class Client:
 
     async def send(self, path: str, body: Any, token: str | None, method: str = "POST", **headers: str) -> Reply:
         given = {"authorization": f"Bearer {token}"} if token is not None else {}
-        content = {"data": body} if isinstance(body, (bytes, str)) else {"json": body}
+        data = body if isinstance(body, (bytes, str)) else json.dumps(body)
+        if "Content_Type" not in headers:
+            given["content-type"] = "application/json"
         named = {key.replace("_", "-"): value for key, value in headers.items()}
-        async with self.session.request(method, self.sim.base_url + path, headers={**given, **named}, **content) as reply:
+        async with self.session.request(method, self.sim.base_url + path, headers={**given, **named}, data=data) as reply:
             return Reply(reply.status, {key.lower(): value for key, value in reply.headers.items()}, await reply.read())
 
     async def claude(self, body: Any = None, model: str = "claude-sonnet-4-5", verb: str | None = None, **headers: str) -> Reply:
