@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -49,3 +50,24 @@ class TestLiteLLM(ProviderContract):
         rig.sim.fault(rig.model.provider, "status", status=401, times=None)
         assert (await rig.failure()).cause == "auth_failed"
         assert len(rig.sim.requests(rig.model.provider)) <= 2
+
+
+async def test_the_project_that_pays_is_named_to_vertex(tmp_path: Path) -> None:
+    spec = SPECS[0]
+    async with Simulator() as sim:
+        settings = ProviderSettings.from_env(sim.environment(tmp_path))
+        assert settings.google is not None
+        google = settings.google.model_copy(update={"quota_project_id": "payer"})
+        http, tokens = HttpClient(), GoogleTokens(settings.google)
+        provider = LiteLLMProvider(spec, settings.model_copy(update={"google": google}), http, tokens)
+        await Rig(provider, spec.models[0], sim, ()).events()
+        assert sim.requests(spec.name)[0]["headers"]["x-goog-user-project"] == "payer"
+        await http.aclose()
+        await tokens.aclose()
+
+
+async def test_closing_twice_or_before_use_is_fine() -> None:
+    http = HttpClient()
+    await http.aclose()
+    await http.open()
+    await asyncio.gather(http.aclose(), http.aclose())

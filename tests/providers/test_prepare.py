@@ -1,0 +1,124 @@
+"""What is left out of a body for a model that would reject it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from providers import SPECS
+from providers._prepare import prepared
+from providers.base import ModelInfo
+
+SPEC = {spec.name: spec for spec in SPECS}
+RESULT = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": "x"}]}
+USED = {"type": "tool_use", "id": "a", "name": "f", "input": {}}
+SIGNED = {"type": "thinking", "thinking": "hm", "signature": "EqRk=="}
+
+
+def fit(provider: str = "vertex_claude", model: str | None = None, **body: Any) -> dict[str, Any]:
+    spec = SPEC[provider]
+    info = next(one for one in spec.models if model in (None, one.id))
+    return prepared({"messages": [{"role": "user", "content": "q"}], **body}, info, spec)
+
+
+def test_max_tokens_is_clamped_to_the_model_and_filled_in() -> None:
+    assert fit(max_tokens=10**9)["max_tokens"] == fit()["max_tokens"] == 64_000
+    assert fit(max_tokens=5)["max_tokens"] == 5
+
+
+def test_what_the_model_rejects_is_dropped() -> None:
+    model = ModelInfo(provider="vertex_claude", id="c", drop=frozenset({"temperature"}))
+    body = {
+        "messages": [{"role": "user", "content": "q"}],
+        "temperature": 1,
+        "container": "x",
+        "stream": True,
+        "model": "other",
+        "top_k": None,
+    }
+    assert set(prepared(body, model, SPEC["vertex_claude"])) == {"messages", "max_tokens"}
+
+
+@pytest.mark.parametrize(("provider", "expected"), [("vertex_claude", 1.0), ("openrouter", 1.0), ("github_models", 1.7)])
+def test_temperature_stays_in_the_range_of_the_model(provider: str, expected: float) -> None:
+    assert fit(provider, temperature=1.7)["temperature"] == expected
+
+
+def test_claude_gets_temperature_or_top_p() -> None:
+    assert "top_p" not in fit(temperature=0.5, top_p=0.5) and fit(top_p=0.5)["top_p"] == 0.5
+
+
+@pytest.mark.parametrize("system", ["  ", [], [{"type": "text", "text": ""}], "x-anthropic-billing-header: cc"])
+def test_an_empty_system_prompt_is_left_out(system: Any) -> None:
+    assert "system" not in fit(system=system) and "system" not in fit("github_models", system=system)
+
+
+def test_a_plain_system_prompt_stays() -> None:
+    assert fit(system="Be brief.")["system"] == "Be brief."
+
+
+def test_a_thinking_budget_fits_into_max_tokens_or_goes() -> None:
+    thinking = {"type": "enabled", "budget_tokens": 31_999}
+    assert fit(thinking=thinking, max_tokens=8_000)["thinking"]["budget_tokens"] == 7_999
+    assert "thinking" not in fit(thinking=thinking, max_tokens=1_000)
+    assert fit(thinking=thinking)["thinking"] == thinking
+
+
+@pytest.mark.parametrize("turn", [[USED], [{"type": "thinking", "thinking": "x", "signature": ""}, USED]])
+def test_claude_does_not_think_on_over_a_tool_used_without_thinking(turn: list[dict[str, Any]]) -> None:
+    body = {
+        "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": turn}, RESULT],
+        "thinking": {"type": "adaptive"},
+        "output_config": {"effort": "high", "format": {"type": "json_schema"}},
+        "context_management": {"edits": [{"type": "clear_thinking_20251015"}, {"type": "clear_tool_uses_20250919"}]},
+    }
+    found = fit(**body)
+    assert "thinking" not in found and found["output_config"] == {"format": {"type": "json_schema"}}
+    assert found["context_management"] == {"edits": [{"type": "clear_tool_uses_20250919"}]}
+    assert "context_management" not in fit(**{**body, "context_management": {"edits": [{"type": "clear_thinking_20251015"}]}})
+
+
+def test_claude_thinks_on_over_its_own_thinking_and_in_an_ordinary_turn() -> None:
+    thinking = {"type": "adaptive"}
+    turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": [SIGNED, USED]}, RESULT]
+    assert "thinking" in fit(messages=turns, thinking=thinking)
+    assert "thinking" in fit(messages=[{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}, RESULT], thinking=thinking)
+    assert "thinking" in fit(messages=[RESULT], thinking=thinking)
+    assert "temperature" not in fit(thinking=thinking, temperature=0.2)
+    assert fit(thinking={"type": "disabled"}, temperature=0.2)["temperature"] == 0.2
+
+
+def test_a_forced_tool_and_thinking_do_not_go_together_for_claude() -> None:
+    tool = {"name": "f", "input_schema": {"type": "object"}}
+    assert "thinking" not in fit(tools=[tool], tool_choice={"type": "tool", "name": "f"}, thinking={"type": "adaptive"})
+
+
+def test_an_effort_without_thinking_goes_only_to_models_that_know_it() -> None:
+    assert "output_config" not in fit(output_config={"effort": "high"})
+    assert fit(model="claude-opus-4-8", output_config={"effort": "high"})["output_config"] == {"effort": "high"}
+
+
+def test_models_that_do_not_think_are_not_asked_to() -> None:
+    assert not {"thinking", "output_config"} & set(fit("github_models", thinking={"type": "adaptive"}, output_config={"effort": "high"}))
+
+
+def test_tools_only_anthropic_runs_go_to_no_one_else() -> None:
+    hosted = {"type": "web_search_20250305", "name": "web_search"}
+    assert fit(tools=[hosted])["tools"] == [hosted]
+    assert not {"tools", "tool_choice"} & set(fit("github_models", tools=[hosted], tool_choice={"type": "auto"}))
+
+
+def test_an_error_of_a_tool_is_told_in_words_where_the_wire_has_no_place_for_it() -> None:
+    parts = [{"type": "text", "text": "boo"}, {"type": "text", "text": ""}]
+    result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": parts, "is_error": True}]}
+    (message,) = fit("github_models", messages=[result])["messages"]
+    assert message["content"][0]["content"] == [{"type": "text", "text": "Error:"}, {"type": "text", "text": "boo"}]
+    (message,) = fit(messages=[result])["messages"]
+    assert message["content"][0]["is_error"] is True
+
+
+def test_the_constants_of_a_schema_become_enums_for_gemini() -> None:
+    schema = {"type": "object", "properties": {"a": {"anyOf": [{"const": "x"}, {"const": 5}]}}}
+    tools = fit("vertex_gemini", tools=[{"name": "f", "input_schema": schema}])["tools"]
+    assert tools[0]["input_schema"]["properties"]["a"]["anyOf"] == [{"type": "string", "enum": ["x"]}, {"const": 5}]
