@@ -6,7 +6,7 @@ https://docs.github.com/en/rest/models/inference and https://openrouter.ai/docs/
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from providers._litellm_wires import EFFORTS, Raw, Request, State, Translated, fields, first, items
 from providers.base import Call, ProviderSpec
@@ -52,8 +52,8 @@ class OpenAIWire(Translated):
             if "tools" in params and fields(body.get("tool_choice")).get("disable_parallel_tool_use"):
                 params["parallel_tool_calls"] = False
         self._add_reasoning(params, translated)
-        messages = [_message(message) for message in items(translated["messages"])]
-        out: Raw = self._config.transform_request(call.model.id, messages, params, {}, {})
+        out: Raw = self._config.transform_request(call.model.id, translated["messages"], params, {}, {})
+        out["messages"] = [_message(message) for message in items(out["messages"])]
         out.update(stream=True, stream_options={"include_usage": True})
         return Request(out, {}, names)
 
@@ -99,13 +99,9 @@ class OpenAIWire(Translated):
 def _message(message: Raw) -> Raw:
     """Return an OpenAI message without the keys LiteLLM adds for itself, which strict servers reject."""
     kept = {key: message[key] for key in _MESSAGE_KEYS if key in message}
-    content = kept.get("content")
-    if kept.get("role") == "tool" and isinstance(content, list):
-        texts = items(cast("list[Any]", content))
-        if all(part.get("type") == "text" for part in texts):
-            kept["content"] = "\n".join(str(part["text"]) for part in texts)
-    if content is None and not kept.get("tool_calls"):
-        kept["content"] = ""
+    texts = items(kept.get("content"))
+    if kept.get("role") == "tool" and texts and all(part.get("type") == "text" for part in texts):
+        kept["content"] = "\n".join(str(part["text"]) for part in texts)
     return kept
 
 

@@ -7,6 +7,7 @@ message_delta events, several tool calls in one chunk are merged into one, and a
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
@@ -111,19 +112,19 @@ class State:
     parser: Any = None
 
 
-class Translated:
+class Translated(ABC):
     """A wire that goes through LiteLLM's stream wrapper. Subclasses cut objects into chunks that it reads aright."""
 
     def __init__(self, library: Library) -> None:
         self._library = library
 
+    @abstractmethod
     def cut(self, call: Call, payload: Raw, state: State) -> Iterator[Any]:
         """Yield LiteLLM stream chunks: one kind of content each, without usage, the finish reason in one of its own."""
-        raise NotImplementedError
 
+    @abstractmethod
     def usage(self, raw: Raw) -> Any:
         """Return LiteLLM's Usage for what the upstream counted."""
-        raise NotImplementedError
 
     async def events(self, objects: Objects, call: Call, names: dict[str, str]) -> AsyncGenerator[Event, None]:
         state = State()
@@ -135,13 +136,18 @@ class Translated:
                     yield {**event, "usage": {**fields(event.get("usage")), "cost_usd": state.cost}}
                 else:
                     yield event
+        except ProviderError:
+            raise
+        except Exception as error:  # the edge of LiteLLM: whatever it makes of a strange chunk, the chunk was malformed
+            text = f"an event of the wrong shape ({type(error).__name__})"
+            raise failure("malformed", text, provider=call.model.provider, model=call.model.id) from None
         finally:
             await source.aclose()
 
     async def _chunks(self, objects: Objects, call: Call, state: State) -> AsyncGenerator[Any, None]:
         try:
             async for payload in objects:
-                for chunk in self._safely_cut(call, payload, state):
+                for chunk in self.cut(call, payload, state):
                     yield chunk
         except ProviderError as error:
             if error.cause != "truncated" or not state.finished:
@@ -150,15 +156,6 @@ class Translated:
             raise _not_finished(objects, call, state)
         if state.usage:
             yield self._library.chunk(choices=[], usage=self.usage(state.usage))
-
-    def _safely_cut(self, call: Call, payload: Raw, state: State) -> Iterator[Any]:
-        try:
-            yield from self.cut(call, payload, state)
-        except ProviderError:
-            raise
-        except Exception as error:  # the edge of LiteLLM: whatever it makes of a strange chunk, the chunk was malformed
-            text = f"an event of the wrong shape ({type(error).__name__})"
-            raise failure("malformed", text, provider=call.model.provider, model=call.model.id) from None
 
 
 def _not_finished(objects: Objects, call: Call, state: State) -> ProviderError:

@@ -99,8 +99,8 @@ def _refuse_addresses(messages: Iterable[Mapping[str, Any]], model: ModelInfo) -
     for message in messages:
         for block in _dicts(message["content"]):
             for part in (block, *_dicts(block.get("content"))):
-                source = part.get("source")
-                if isinstance(source, Mapping) and cast("Mapping[str, Any]", source).get("type") != "base64":
+                source = _object(part.get("source"))
+                if source and source.get("type") != "base64":
                     text = "images and documents go to Gemini as base64 only"
                     raise failure("invalid_request", text, provider=model.provider, model=model.id)
 
@@ -142,19 +142,19 @@ def _fit_sampling(fit: Body, wire: Kind, model: ModelInfo) -> None:
 
 
 def _fit_thinking(fit: Body, wire: Kind, model: ModelInfo) -> None:
-    thinking = fit.get("thinking")
-    if not isinstance(thinking, Mapping):
-        return
-    fields = cast("Mapping[str, Any]", thinking)
+    thinking = _object(fit.get("thinking"))
+    if not thinking:
+        # LiteLLM has older Claude models think when there is an effort; the newer ones know it for itself.
+        return _drop_effort(fit) if "temperature" not in model.drop else None
     if not model.reasoning or (wire == "anthropic" and _breaks_thinking(fit)):
         return _stop_thinking(fit)
-    budget = fields.get("budget_tokens")
+    budget = thinking.get("budget_tokens")
     if isinstance(budget, int) and budget >= fit["max_tokens"]:
         budget = fit["max_tokens"] - 1
         if budget < _SMALLEST_THINKING_BUDGET:
             return _stop_thinking(fit)
-        fit["thinking"] = {**fields, "budget_tokens": budget}
-    if fields.get("type") != "disabled" and (wire == "anthropic" or "claude" in model.id):
+        fit["thinking"] = {**thinking, "budget_tokens": budget}
+    if thinking.get("type") != "disabled" and (wire == "anthropic" or "claude" in model.id):
         for key in ("temperature", "top_p", "top_k"):
             fit.pop(key, None)  # Claude takes none of them while it thinks
     return None
@@ -163,35 +163,38 @@ def _fit_thinking(fit: Body, wire: Kind, model: ModelInfo) -> None:
 def _stop_thinking(fit: Body) -> None:
     """Take out thinking and what only goes with it."""
     fit.pop("thinking", None)
-    output = fit.pop("output_config", None)
-    kept = (
-        {key: value for key, value in cast("Mapping[str, Any]", output).items() if key != "effort"} if isinstance(output, Mapping) else {}
-    )
+    _drop_effort(fit)
+    management = _object(fit.pop("context_management", None))
+    edits = [edit for edit in _dicts(management.get("edits")) if not str(edit.get("type")).startswith("clear_thinking")]
+    if edits:
+        fit["context_management"] = {**management, "edits": edits}
+
+
+def _drop_effort(fit: Body) -> None:
+    output = _object(fit.pop("output_config", None))
+    kept = {key: value for key, value in output.items() if key != "effort"}
     if kept:
         fit["output_config"] = kept
-    management = fit.get("context_management")
-    if isinstance(management, Mapping):
-        fields = cast("Mapping[str, Any]", management)
-        edits = [edit for edit in _dicts(fields.get("edits")) if not str(edit.get("type")).startswith("clear_thinking")]
-        fit["context_management"] = {**fields, "edits": edits}
-        if not edits:
-            del fit["context_management"]
 
 
 def _breaks_thinking(fit: Body) -> bool:
     """Tell whether Claude would refuse to think: a tool is forced, or one is being used whose turn has no thinking of its own."""
-    messages, choice = fit["messages"], fit.get("tool_choice")
-    if isinstance(choice, Mapping) and cast("Mapping[str, Any]", choice).get("type") in {"any", "tool"}:
+    messages = fit["messages"]
+    if _object(fit.get("tool_choice")).get("type") in {"any", "tool"}:
         return True
     if not any(block.get("type") == "tool_result" for block in _dicts(messages[-1]["content"])):
         return False
-    turn = next((message for message in reversed(messages) if message["role"] == "assistant"), None)
-    first = next(iter(_dicts(turn["content"])), None) if turn is not None else None
-    return first is not None and first.get("type") not in {"thinking", "redacted_thinking"}
+    turns = [_dicts(message["content"]) for message in messages if message["role"] == "assistant"]
+    return bool(turns and turns[-1]) and turns[-1][0].get("type") not in {"thinking", "redacted_thinking"}
 
 
 def _marked(block: Mapping[str, Any], marks: bool) -> Body:
     return {key: value for key, value in block.items() if marks or key != "cache_control"}
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    """Return a JSON object, or an empty one in the place of anything else."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 
 def _dicts(value: Any) -> list[Mapping[str, Any]]:

@@ -125,7 +125,8 @@ def _ports(read: _Reader) -> dict[str, int]:
     defaults = {"router": ROUTER_PORT, **{spec.name: spec.port for spec in SPECS}}
     ports = {name: read.whole(f"PARLEY_PORT_{name.upper()}", 1, 65_535) or port for name, port in defaults.items()}
     taken: dict[int, str] = {}
-    for name, port in ports.items():
+    # Those set last, so that it is one of them the error asks to change.
+    for name, port in sorted(ports.items(), key=lambda item: read.text(f"PARLEY_PORT_{item[0].upper()}") is not None):
         if port in taken:
             raise ValueError(f"PARLEY_PORT_{name.upper()} must differ from PARLEY_PORT_{taken[port].upper()}: both are {port}.")
         taken[port] = name
