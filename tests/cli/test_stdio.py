@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from cli._stdio_messages import LineSplitter, Overlong
-from tests.cli.wired import PATIENCE, SERVER, Wired, Words, command, reading
+from tests.cli.wired import INITIALIZE, PATIENCE, SERVER, Wired, Words, command, reading
 
 MIB = 1 << 20
 LEAVING = ("eof", "eof-socket", "SIGTERM", "SIGINT", "SIGHUP", "stdout")
@@ -182,6 +183,16 @@ async def test_an_answer_to_a_client_that_reads_slowly_is_whole_and_pings_sent_m
 
 
 @on_both_wires
+async def test_an_answer_that_nobody_reads_yet_holds_up_no_other_call(wired: Wired) -> None:
+    wired.pause_reading()
+    await wired.call("big", size=8 * MIB)
+    asked = await wired.call("slow")
+    await wired.words.until("slow-began")
+    await wired.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": asked}})
+    await wired.words.until("slow-cancelled")
+
+
+@on_both_wires
 async def test_a_client_that_sends_without_reading_does_not_grow_the_server_without_bound(wired: Wired) -> None:
     for _ in range(12):
         await wired.call("big", size=8 * MIB)
@@ -214,10 +225,14 @@ async def test_the_end_of_a_regular_file_ends_the_process_although_a_call_will_n
 
 
 async def test_quick_calls_piped_in_at_once_are_answered_before_the_end() -> None:
-    lines = b"".join(b'{"jsonrpc":"2.0","id":%d,"method":"ping"}\n' % number for number in range(50))
-    done = await run(command("stdio"), input=lines, capture_output=True)
+    lines = json.dumps({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": INITIALIZE}) + "\n"
+    lines += '{"jsonrpc":"2.0","method":"notifications/initialized"}\n'
+    for number in range(1, 50):
+        lines += json.dumps({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": {"name": "brief", "arguments": {}}}) + "\n"
+    done = await run(command("stdio"), input=lines.encode(), capture_output=True)
     assert done.returncode == 0
-    assert len(done.stdout.splitlines()) == 50
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sorted(answer["id"] for answer in answers if "result" in answer) == list(range(50))
 
 
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-"])
@@ -303,7 +318,7 @@ async def test_a_second_signal_does_not_cut_the_clean_end_short() -> None:
 async def test_a_client_that_stopped_reading_does_not_hold_up_the_end(how: str) -> None:
     async with Wired() as server:
         await server.initialize()
-        server._stdout_transport.pause_reading()
+        server.pause_reading()
         await server.call("big", size=8 * MIB)
         await leave(server, how)
         await server.ended()

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import mcp_types as types
 from mcp.server import Server, ServerRequestContext
 
-TOOLS = ("echo", "slow", "stuck", "blocked", "stubborn", "print", "child", "big", "progress", "gate")
+TOOLS = ("echo", "slow", "stuck", "blocked", "stubborn", "print", "child", "big", "progress", "gate", "brief")
 
 
 def say(word: str) -> None:
@@ -49,7 +49,7 @@ async def stubborn() -> str:
 
 async def gate() -> str:
     """Ends when the file it names on stderr appears."""
-    path = Path(tempfile.mkdtemp()) / "gate"
+    path = Path(tempfile.mkdtemp(dir=Path.home())) / "gate"
     say("gate-waits")
     say(f"gate-at {path}")
     while not path.exists():
@@ -58,13 +58,9 @@ async def gate() -> str:
 
 
 async def call(name: str, arguments: dict[str, Any], ctx: ServerRequestContext[Any]) -> str:
+    if endless := {"slow": slow, "gate": gate, "stubborn": stubborn}.get(name):
+        return await endless()
     match name:
-        case "slow":
-            return await slow()
-        case "gate":
-            return await gate()
-        case "stubborn":
-            return await stubborn()
         case "stuck":
             await asyncio.to_thread(_sleep, "stuck-began")
         case "blocked":
@@ -74,6 +70,8 @@ async def call(name: str, arguments: dict[str, Any], ctx: ServerRequestContext[A
             os.write(1, b"stray write\n")
         case "child":
             return subprocess.run(["sh", "-c", "echo stray child; cat"], check=True, capture_output=False).args[0]
+        case "brief":
+            await asyncio.sleep(0.05)
         case "big":
             return "x" * int(arguments["size"])
         case "progress":

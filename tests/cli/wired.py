@@ -124,6 +124,9 @@ class Wired:
             os.close(self.stdin)
             self.stdin = None
 
+    def pause_reading(self) -> None:
+        self._stdout_transport.pause_reading()
+
     def close_stdout(self) -> None:
         self._stdout_transport.close()
 
