@@ -25,9 +25,9 @@ class ScriptedModel:
 
     def content(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the one block the model answers with."""
-        result = _tool_result(body)
+        result = _result_of(self.tool, body)
         offered = {tool["name"] for tool in body.get("tools", [])}
-        if result is not None and self.tool in json.dumps(body["messages"]):
+        if result is not None:
             return {"type": "text", "text": f"The tool said: {result}"}
         number = len(self.requests)
         if self.tool in offered:
@@ -37,10 +37,13 @@ class ScriptedModel:
         return {"type": "text", "text": f"no tool {self.tool}"}
 
 
-def _tool_result(body: dict[str, Any]) -> str | None:
-    last = body["messages"][-1]["content"]
-    blocks = last if isinstance(last, list) else []
-    return next((json.dumps(block["content"]) for block in blocks if block.get("type") == "tool_result"), None)
+def _result_of(tool: str, body: dict[str, Any]) -> str | None:
+    """Return what the last call of `tool` in the conversation brought back, None before there was one."""
+    contents = [message["content"] for message in body["messages"]]
+    blocks = [block for content in contents if isinstance(content, list) for block in content]
+    calls = {block["id"] for block in blocks if block.get("type") == "tool_use" and block["name"] == tool}
+    results = [block["content"] for block in blocks if block.get("type") == "tool_result" and block["tool_use_id"] in calls]
+    return json.dumps(results[-1]) if results else None
 
 
 def _events(model: str, block: dict[str, Any]) -> list[dict[str, Any]]:

@@ -20,16 +20,15 @@ TOOLS = {"chat", "fallback", "listmodels", "threads", "version"}
 def serving(parley: str, env: Mapping[str, str], port: int) -> Iterator[str]:
     """Run `parley serve --transport http` and yield its base URL once it says it listens."""
     command = [parley, "serve", "--transport", "http", "--port", str(port)]
-    process = subprocess.Popen(command, env=dict(env), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    try:
+    with subprocess.Popen(command, env=dict(env), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         assert process.stderr is not None
-        for line in process.stderr:
-            if str(port) in line:
-                break
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(15)
+        try:
+            listening = next((line for line in process.stderr if str(port) in line), "")
+            assert listening, "the server ended before it listened"
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(15)
 
 
 @pytest.fixture(params=["stdio", "http", "sse"])
