@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,18 +22,20 @@ SPEC = {spec.name: spec for spec in SPECS}
 
 
 class Recorded:
-    """Set `parts` (bytes sent one after the other) before asking; read `bodies` after."""
+    """Set `parts` (bytes sent one after the other) before asking; read `bodies` and `headers` after."""
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
         self.content_type = "text/event-stream"
         self.bodies: list[Any] = []
+        self.headers: list[Mapping[str, str]] = []
         self.base_url = ""
         self.stays = False
         """Whether the connection is kept open after the last part; `left` is set when the client then goes."""
         self.left = asyncio.Event()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.headers.append(request.headers)
         self.bodies.append(json.loads(await request.read()))
         response = web.StreamResponse(headers={"content-type": self.content_type})
         await response.prepare(request)
@@ -61,7 +63,9 @@ async def recorded() -> AsyncIterator[Recorded]:
     await runner.cleanup()
 
 
-async def asked(upstream: Recorded, provider: str, *parts: bytes, model: str | None = None, **body: Any) -> list[Event]:
+async def asked(
+    upstream: Recorded, provider: str, *parts: bytes, model: str | None = None, betas: tuple[str, ...] = (), **body: Any
+) -> list[Event]:
     """Return the events of one answer made of `parts`. Vertex providers are reached with a key, to leave the token out of it."""
     upstream.parts = list(parts)
     spec: ProviderSpec = SPEC[provider].model_copy(update={"auth": "bearer"})
@@ -69,7 +73,7 @@ async def asked(upstream: Recorded, provider: str, *parts: bytes, model: str | N
     http = HttpClient()
     try:
         info = next((one for one in spec.models if one.id == model), spec.models[0])
-        call = Call(model=info, body={"max_tokens": 100, "messages": [{"role": "user", "content": "q"}], **body})
+        call = Call(model=info, body={"max_tokens": 100, "messages": [{"role": "user", "content": "q"}], **body}, betas=betas)
         return [event async for event in LiteLLMProvider(spec, settings, http).stream(call)]
     finally:
         await http.aclose()

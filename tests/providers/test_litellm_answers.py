@@ -330,7 +330,7 @@ async def test_failures_in_disguise(upstream: Recorded, body: bytes, expected: s
 
 async def test_blank_bytes_before_a_document_and_a_bound_on_its_size(upstream: Recorded) -> None:
     body = json.dumps({"choices": [{"index": 0, "message": {"content": "Yes"}, "finish_reason": "stop"}]}).encode()
-    assert (await answer(upstream, "github_models", b"\n\n", b"  ", body)).text == "Yes"
+    assert (await answer(upstream, "github_models", b"\n" * 500_000, b"  ", body)).text == "Yes"
     huge = [b'{"choices": "', *([b"x" * 1024 * 1024] * 17)]
     assert "more than" in (await cause(upstream, "github_models", *huge)).message
     assert "more than" in (await cause(upstream, "github_models", b"data: ", *huge)).message
@@ -342,6 +342,11 @@ async def test_an_upstream_that_does_not_hang_up_after_the_end_is_left(upstream:
     stream = [START, *block(0, {"type": "text", "text": ""}, {"type": "text_delta", "text": "Yes"}), *end("end_turn")]
     assert (await answer(upstream, "vertex_claude", sse(*stream))).text == "Yes"
     await upstream.left.wait()
+
+
+async def test_what_follows_the_end_is_passed_over(upstream: Recorded) -> None:
+    stream = sse(delta({"content": "Yes"}), delta({}, "stop"), done=True)
+    assert (await answer(upstream, "github_models", stream, b": bye\n\n" * 200_000)).text == "Yes"
 
 
 async def test_the_last_event_may_lack_its_blank_line(upstream: Recorded) -> None:

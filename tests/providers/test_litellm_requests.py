@@ -266,6 +266,17 @@ async def test_what_cannot_be_translated_is_a_bad_request(upstream: Recorded, bo
 
 
 async def test_betas_vertex_knows_are_sent_and_others_are_not(upstream: Recorded) -> None:
-    body = {"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}}
-    assert (await sent(upstream, "vertex_claude", body))["context_management"] == body["context_management"]
-    assert "context_management" not in await sent(upstream, "openrouter", body)
+    management = {"edits": [{"type": "clear_tool_uses_20250919"}]}
+    with pytest.raises(ProviderError):
+        betas = ("claude-code-20250219", "interleaved-thinking-2025-05-14")
+        await asked(upstream, "vertex_claude", b"", betas=betas, context_management=management)
+    assert upstream.headers[-1]["anthropic-beta"] == "context-management-2025-06-27,interleaved-thinking-2025-05-14"
+    assert upstream.bodies[-1]["context_management"] == management
+    assert "context_management" not in await sent(upstream, "openrouter", {"context_management": management})
+    await sent(upstream, "vertex_claude", {})
+    assert "anthropic-beta" not in upstream.headers[-1]
+
+
+async def test_openrouter_is_told_who_asks(upstream: Recorded) -> None:
+    await sent(upstream, "openrouter", {})
+    assert upstream.headers[-1]["x-title"] == "Parley" and "parley" in upstream.headers[-1]["http-referer"]
