@@ -12,19 +12,19 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-import re
 import struct
 
-# Tokens per character, by class. One code point beyond ASCII is told apart by how many bytes it takes in UTF-8.
-_LETTER, _DIGIT, _SPACE, _NEWLINE, _PUNCTUATION = 0.28, 0.80, 0.14, 0.65, 1.0
-_TWO_BYTES, _THREE_BYTES, _FOUR_BYTES = 1.4, 1.8, 3.3
-_OPAQUE = 0.85  # random text, such as base64 or a digest, is split into nearly single characters
+# Hundredths of a token per character, by class. One code point beyond ASCII is told apart by how many bytes it takes in UTF-8.
+_LETTER, _DIGIT, _SPACE, _NEWLINE, _PUNCTUATION = 28, 80, 14, 65, 100
+_TWO_BYTES, _THREE_BYTES, _FOUR_BYTES = 150, 180, 330
+_OPAQUE = 85  # random text, such as base64 or a digest, is split into nearly single characters
 
 _LETTERS = bytes(range(ord("A"), ord("Z") + 1)) + bytes(range(ord("a"), ord("z") + 1))
 _DIGITS = b"0123456789"
 _LEAD_2, _LEAD_3, _LEAD_4 = bytes(range(0xC2, 0xE0)), bytes(range(0xE0, 0xF0)), bytes(range(0xF0, 0xF5))
-_RUN = re.compile(rb"[A-Za-z0-9+/_=-]{24,}")
-_DIGIT_IN = re.compile(rb"[0-9]")
+_RUN_CHARACTERS = _LETTERS + _DIGITS + b"+/_=-"
+_RUN_LENGTH = 24
+_ONLY_RUNS = bytes(code if code in _RUN_CHARACTERS else 32 for code in range(256))
 
 _MAX_IMAGE_TOKENS = 4784
 _MIN_IMAGE_TOKENS = 258
@@ -33,19 +33,18 @@ _MIN_IMAGE_TOKENS = 258
 def estimate_tokens(text: str) -> int:
     """Return about how many tokens `text` is, rather too many than too few."""
     data = text.encode("utf-8", "replace")
-    opaque = sum(len(run) for run in _RUN.findall(data) if _DIGIT_IN.search(run))
-    plain = _RUN.sub(_without_opaque, data) if opaque else data
-    letters, digits = _count(plain, _LETTERS), _count(plain, _DIGITS)
-    spaces, newlines = _count(plain, b" \t"), _count(plain, b"\r\n")
-    two, three, four = _count(plain, _LEAD_2), _count(plain, _LEAD_3), _count(plain, _LEAD_4)
-    others = len(plain) - letters - digits - spaces - newlines - 2 * two - 3 * three - 4 * four
+    runs = (run for run in data.translate(_ONLY_RUNS).split() if len(run) >= _RUN_LENGTH)
+    opaque = b"".join(run for run in runs if len(run.translate(None, _DIGITS)) < len(run))
+    return -(-(_weigh(data) - _weigh(opaque) + _OPAQUE * len(opaque)) // 100)
+
+
+def _weigh(data: bytes) -> int:
+    letters, digits = _count(data, _LETTERS), _count(data, _DIGITS)
+    spaces, newlines = _count(data, b" \t"), _count(data, b"\r\n")
+    two, three, four = _count(data, _LEAD_2), _count(data, _LEAD_3), _count(data, _LEAD_4)
+    others = len(data) - letters - digits - spaces - newlines - 2 * two - 3 * three - 4 * four
     tokens = _LETTER * letters + _DIGIT * digits + _SPACE * spaces + _NEWLINE * newlines + _PUNCTUATION * others
-    tokens += _TWO_BYTES * two + _THREE_BYTES * three + _FOUR_BYTES * four + _OPAQUE * opaque
-    return math.ceil(tokens)
-
-
-def _without_opaque(run: re.Match[bytes]) -> bytes:
-    return b"" if _DIGIT_IN.search(run[0]) else run[0]
+    return tokens + _TWO_BYTES * two + _THREE_BYTES * three + _FOUR_BYTES * four
 
 
 def _count(data: bytes, wanted: bytes) -> int:
