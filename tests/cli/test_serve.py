@@ -45,6 +45,12 @@ async def names(client: Client) -> list[str]:
     return [tool.name for tool in (await client.list_tools()).tools]
 
 
+async def providers(client: Client) -> list[tuple[str, bool]]:
+    listed = (await client.call_tool("listmodels", {})).structured_content
+    assert listed is not None
+    return [(row["name"], row["configured"]) for row in listed["providers"]]
+
+
 def failure(result: CallToolResult) -> dict[str, Any]:
     (block,) = result.content
     assert result.is_error and isinstance(block, TextContent)
@@ -85,27 +91,24 @@ async def test_without_any_key_the_server_runs_and_says_how_to_configure_one(tmp
     async with stdio({**os.environ, "GITHUB_TOKEN": "${GITHUB_TOKEN:-}"}, tmp_path) as client:
         error = failure(await client.call_tool("chat", {"prompt": "x"}))
         assert error["code"] == "not_configured" and "OPENROUTER_API_KEY" in error["hint"]
-        listed = (await client.call_tool("listmodels", {})).structured_content
-    assert listed is not None and not any(row["configured"] for row in listed["providers"])
+        assert not any(configured for _, configured in await providers(client))
 
 
 async def test_env_files_configure_the_server(tmp_path: Path, sim: ThreadedSimulator) -> None:
     (tmp_path / "keys.env").write_text("\n".join(f"{name}={value}" for name, value in sim.environment(tmp_path).items()))
     async with stdio({**os.environ, "PARLEY_HOME": str(tmp_path / "home")}, tmp_path, "--env-file", "keys.env") as client:
-        answer = (await client.call_tool("chat", {"prompt": "hello", "model": "openrouter"})).structured_content
-    assert answer is not None and answer["provider"] == "openrouter"
+        assert all(configured for _, configured in await providers(client))
 
 
-async def test_settings_of_parley_toml_reach_the_tools(env: dict[str, str], tmp_path: Path) -> None:
+async def test_settings_of_parley_toml_reach_the_tools_and_the_environment_wins(env: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "home").mkdir(mode=0o700)
-    (tmp_path / "home" / "parley.toml").write_text(
-        '[chain]\norder = ["github_models"]\n[aliases]\nmine = "openrouter"\n[budget]\ndaily_usd = 0\n'
-    )
-    async with stdio({**env, "PARLEY_DAILY_BUDGET_USD": "100"}, tmp_path) as client:
-        assert ((await client.call_tool("chat", {"prompt": "x"})).structured_content or {})["provider"] == "github_models"
-        assert ((await client.call_tool("chat", {"prompt": "x", "model": "Mine"})).structured_content or {})["provider"] == "openrouter"
+    settings = '[chain]\norder = ["github_models"]\n[aliases]\nmine = "openrouter"\n[budget]\ndaily_usd = 0\n'
+    (tmp_path / "home" / "parley.toml").write_text(settings)
     async with stdio(env, tmp_path) as client:
-        assert failure(await client.call_tool("chat", {"prompt": "x"}))["code"] == "budget_exceeded"
+        assert (await providers(client))[0] == ("github_models", True)
+        assert failure(await client.call_tool("chat", {"prompt": "x", "model": "Mine"}))["code"] == "budget_exceeded"
+    async with stdio({**env, "PARLEY_CHAIN": "openrouter"}, tmp_path) as client:
+        assert (await providers(client))[0] == ("openrouter", True)
 
 
 async def test_secrets_and_prompts_get_into_no_log_answer_or_store(env: dict[str, str], tmp_path: Path, sim: ThreadedSimulator) -> None:
@@ -172,14 +175,13 @@ async def over_http(env: dict[str, str], cwd: Path, *arguments: str) -> AsyncIte
 
 
 @pytest.mark.parametrize(("transport", "path"), [("http", "/mcp"), ("http", "/sse"), ("sse", "/sse")])
-async def test_a_client_over_http_asks_a_model(env: dict[str, str], tmp_path: Path, transport: str, path: str) -> None:
+async def test_a_client_over_http_calls_tools(env: dict[str, str], tmp_path: Path, transport: str, path: str) -> None:
     from mcp.client.sse import sse_client
 
     async with over_http(env, tmp_path, "--transport", transport) as url:
         target = sse_client(url + path) if path == "/sse" else url + path
         async with Client(target) as client:
-            answer = (await client.call_tool("chat", {"prompt": "hello", "model": "github_models"})).structured_content
-            assert answer is not None and answer["provider"] == "github_models"
+            assert ("github_models", True) in await providers(client)
 
 
 async def test_with_a_token_only_its_bearers_are_served(env: dict[str, str], tmp_path: Path) -> None:
