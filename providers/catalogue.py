@@ -9,6 +9,7 @@ auto                  every provider's default, in the order of the chain
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from providers.base import ModelInfo, ProviderSpec
 from providers.names import family, folded, near, tail
 
 AUTO = "auto"
+_VERSION = re.compile(r"(.+)@(\d{8}|latest|default)")
 
 
 class LiveModels(Protocol):
@@ -177,7 +179,8 @@ class Catalogue:
         if not routes:
             raise self._none_configured()
         if last:
-            first = [model for model in self._exact(last) if self.configured(model.provider)]
+            answered = self._exact(last) or self._pinned(last.lower())
+            first = [model for model in answered if self.configured(model.provider)]
             routes = [*first, *(model for model in routes if model not in first)]
         return tuple(routes)
 
@@ -191,7 +194,7 @@ class Catalogue:
         if lowered in self._aliases and lowered not in within:
             targets = (self._find(target, within | {lowered}) for target in self._aliases[lowered])
             return _unique(model for found in targets for model in found)
-        return self._bare(lowered) or self._family(lowered) or self._bare_folded(lowered)
+        return self._bare(lowered) or self._family(lowered) or self._bare_folded(lowered) or self._pinned(lowered)
 
     def _exact(self, wanted: str) -> list[ModelInfo]:
         """provider/model, or provider/alias for the family's first model there."""
@@ -219,6 +222,12 @@ class Catalogue:
                 model for model in models if folded(tail(model.id)) == wanted
             )
         return self._first_usable(found)
+
+    def _pinned(self, lowered: str) -> list[ModelInfo]:
+        """A listed model in a version of its own, as Vertex names them: claude-sonnet-4-5@20250929."""
+        match = _VERSION.fullmatch(lowered)
+        found = self._exact(match[1]) or self._bare(match[1]) if match else []
+        return [model.model_copy(update={"id": f"{model.id}@{match[2]}"}) for model in found if match]
 
     def _family(self, lowered: str) -> list[ModelInfo]:
         """One model per provider: the first that bears the alias, else the first of that family by its id."""

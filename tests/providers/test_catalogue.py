@@ -93,6 +93,7 @@ def test_auto_is_every_configured_providers_default_in_chain_order(name: str) ->
 def test_auto_asks_the_model_first_that_answered_last() -> None:
     assert routed("auto", last="vertex_gemini/gemini-2.5-pro") == [DEFAULTS[1], DEFAULTS[0], DEFAULTS[2], DEFAULTS[3]]
     assert routed("auto", last="github_models/openai/gpt-4o") == ["github_models/openai/gpt-4o", *DEFAULTS]
+    assert routed("auto", last="vertex_claude/claude-opus-4-5@20251101")[0] == "vertex_claude/claude-opus-4-5@20251101"
 
 
 @pytest.mark.parametrize("last", ["openrouter/anthropic/claude-sonnet-4.5", "gone/model", "vertex_gemini/gemini-1", "nonsense"])
@@ -123,6 +124,8 @@ def test_last_changes_nothing_but_auto() -> None:
         ("gpt-4o", "github_models/openai/gpt-4o"),
         ("gpt-4.1", "github_models/openai/gpt-4.1"),
         ("qwen3-max", "openrouter/Qwen/Qwen3-Max"),
+        ("claude-opus-4-5@20251101", "vertex_claude/claude-opus-4-5@20251101"),
+        ("vertex_claude/claude-opus-4-5@latest", "vertex_claude/claude-opus-4-5@latest"),
         (" claude-opus-4-5\n", "vertex_claude/claude-opus-4-5"),
     ],
 )
@@ -238,6 +241,12 @@ def test_an_unknown_name_is_an_error_that_lists_near_names(name: str, suggestion
         routed(name)
     assert suggestion in unknown.value.message
     assert unknown.value.message.startswith("There is no model '")
+
+
+@pytest.mark.parametrize("name", ["claude-opus-4-5@yesterday", "opus@20251101", "@20251101", "nothing@latest"])
+def test_a_version_belongs_to_a_listed_model(name: str) -> None:
+    with pytest.raises(UnknownModel):
+        routed(name)
 
 
 @pytest.mark.parametrize("name", ["zzzzzzzz", "?", "/", "openrouter/", "\u00e9" * 500, "-"])
