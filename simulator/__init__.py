@@ -11,6 +11,10 @@ In a test's own loop, or in a thread beside it:
 
     with running() as sim: ...
 
+A rule answers a provider's requests (or those of "*"): text, with {last_user} {model} {provider} {turns} {images} {quote:REGEX} filled in,
+thinking, tool_use [{name, input}], usage, finish, delay_s before the first content, chunk_delay_s, chunks; when `match` is somewhere in
+the request, `match_last_user` in its last user text, `model` is the model; `times` times (None: for ever). Faults are in faults.KINDS.
+
 As a process: `parley simulate`. Names are imported on first use, so that naming the command costs nothing.
 """
 

@@ -46,7 +46,7 @@ def check(body: Json, model: Model, *, provider: str, betas: Iterable[str] = (),
     blocks = Blocks(asked, signed=claude, system_role=any(beta.startswith(_SYSTEM_BETA) for beta in betas) and model.adaptive_only)
     blocks.system(body.get("system"))
     _check_tools(body, asked)
-    blocks.messages(body.get("messages"), prefill=not model.adaptive_only, thinking=asked.thinking)
+    blocks.messages(body.get("messages"), prefill=not model.adaptive, thinking=asked.thinking)
     if blocks.cached > _CACHE_BLOCKS:
         raise bad(f"A maximum of {_CACHE_BLOCKS} blocks with cache_control may be provided. Found {blocks.cached}.")
     if not counting and asked.input_tokens > model.context_window:
@@ -107,12 +107,12 @@ def _check_sampling(body: Json, model: Model) -> None:
     elif "temperature" in given and "top_p" in given:
         raise bad("`temperature` and `top_p` cannot both be specified for this model. Please use only one.")
     effort = (as_dict(body.get("output_config")) or {}).get("effort")
-    if effort is not None and not model.adaptive_only and "opus-4-5" not in model.id.replace(".", "-"):
+    if effort is not None and not model.adaptive and "opus-4-5" not in model.id.replace(".", "-"):
         raise bad("This model does not support the effort parameter.")
 
 
 def _check_thinking(body: Json, model: Model, asked: Asked) -> None:
-    thinking = body.get("thinking")
+    thinking = body.get("thinking", {"type": "adaptive"} if model.always_thinks else None)
     if thinking is None:
         return
     config = as_dict(thinking) or {}
@@ -120,10 +120,12 @@ def _check_thinking(body: Json, model: Model, asked: Asked) -> None:
     if kind not in ("enabled", "disabled", "adaptive"):
         raise bad("thinking: Input tag found using 'type' does not match any of the expected tags: 'enabled', 'disabled', 'adaptive'")
     if kind == "disabled":
+        if model.always_thinks:
+            raise bad('"thinking.type.disabled" is not supported for this model.')
         return
     if kind == "enabled":
         _check_budget(config, body, model)
-    elif not model.adaptive_only:
+    elif not model.adaptive:
         raise bad("adaptive thinking is not supported on this model")
     asked.thinking = True
     asked.hide_thinking = model.adaptive_only and config.get("display") != "summarized"

@@ -10,6 +10,9 @@ from typing import Any, TypedDict
 _CREDENTIAL_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "proxy-authorization"})
 _CREDENTIAL_QUERY = re.compile(r"(?i)([?&](?:key|access_token|token|api_key)=)[^&]*")
 
+_KEPT = 10_000
+"""Entries hold whole bodies: a long-running simulator forgets the oldest ones."""
+
 
 class LogEntry(TypedDict):
     """One request. Times are time.monotonic() of the simulator's process."""
@@ -45,7 +48,7 @@ def redact_headers(headers: Mapping[str, str], auth: str) -> dict[str, str]:
 
 
 class Log:
-    """The entries since the last reset, and what is in flight now."""
+    """The latest entries since the last reset, and what is in flight now."""
 
     def __init__(self) -> None:
         self.entries: list[LogEntry] = []
@@ -66,6 +69,8 @@ class Log:
             error=None, fault=None, ignored=[], answered=False, answered_at=None, disconnected=False, disconnected_at=None, in_flight=now,
         )
         self.entries.append(entry)
+        if len(self.entries) > _KEPT:
+            del self.entries[: _KEPT // 10]
         return entry
 
     def close(self, entry: LogEntry) -> None:

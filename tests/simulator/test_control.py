@@ -164,3 +164,11 @@ async def test_stopping_ends_hanging_answers(client: Client) -> None:
         line = await Client(other, client.session, client.token, client.env).dial(*client.question("openrouter"))
         await other.until(lambda log: log and log[0]["fault"])
     assert await line.rest() == b""
+
+
+async def test_a_long_log_forgets_its_beginning(client: Client, sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulator.log._KEPT", 10)
+    for _ in range(11):
+        await client.openrouter()
+    assert [entry["seq"] for entry in sim.log] == list(range(2, 12))
+    assert sim.state["totals"]["openrouter"] == 11

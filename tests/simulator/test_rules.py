@@ -73,6 +73,16 @@ async def test_a_script_sets_usage_and_finish_in_any_wires_words(client: Client,
     assert (chat["usage"]["total_tokens"], chat["usage"]["prompt_tokens_details"]["cached_tokens"]) == (18, 5)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("route", PROVIDERS)
+async def test_an_answer_may_say_nothing_and_still_finish(client: Client, sim: Simulator, route: str, stream: bool) -> None:
+    sim.rule("*", "")
+    reply = await client.ask(route, stream=stream)
+    finishes = ("end_turn", "STOP", '"stop"')
+    assert reply.status == 200 and any(word in reply.text for word in finishes)
+    assert "You said" not in reply.text
+
+
 @pytest.mark.parametrize("word", ["refusal", "content_filter", "SAFETY"])
 async def test_a_refusal_may_be_named_in_any_wires_words(client: Client, sim: Simulator, word: str) -> None:
     sim.rule("*", "no", stop_reason=word)

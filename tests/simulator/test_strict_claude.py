@@ -78,6 +78,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"messages": turns("x", [{"type": "thinking", "thinking": "hm", "signature": "QUJD"}], "y")}, "Invalid `signature` in `thinking`",
     ),
     "no signature": ({"messages": turns("x", [{"type": "thinking", "thinking": "hm"}], "y")}, "thinking.signature: Field required"),
+    "thinking text of no string": (
+        {"messages": turns("x", [{"type": "thinking", "thinking": 1, "signature": "x"}], "y")}, "thinking.thinking: Input should be",
+    ),
     "unknown thinking type": ({"thinking": {"type": "on"}}, "thinking: Input tag"),
     "thinking budget too small": ({"thinking": {"type": "enabled", "budget_tokens": 100}}, "greater than or equal to 1024"),
     "thinking budget missing": ({"thinking": {"type": "enabled"}}, "budget_tokens: Field required"),
@@ -142,6 +145,27 @@ async def test_new_claude_models_refuse(client: Client, model: str, change: dict
     reply = await client.claude(claude_body(**change), model)
     assert reply.status == 400
     assert words in reply.message
+
+
+async def test_every_generation_of_claude_takes_its_own_kind_of_thinking(client: Client) -> None:
+    kinds = {"enabled": THINKING, "adaptive": {"type": "adaptive"}, "disabled": {"type": "disabled"}}
+    takes = {
+        "claude-sonnet-4-5": {"enabled", "disabled"},
+        "claude-sonnet-4-6": {"enabled", "adaptive", "disabled"},
+        "claude-opus-4-7": {"adaptive", "disabled"},
+        "claude-opus-5-5": {"adaptive"},
+    }
+    for model, known in takes.items():
+        statuses = {kind: (await client.claude(claude_body(thinking=value), model)).status for kind, value in kinds.items()}
+        assert statuses == {kind: 200 if kind in known else 400 for kind in kinds}, model
+    assert (await client.claude(claude_body(temperature=0.5), "claude-sonnet-4-6")).status == 200
+    assert (await client.claude(claude_body(messages=turns("x", "I say")), "claude-sonnet-4-6")).status == 400
+    assert (await client.claude(claude_body(messages=turns("x", "I say")))).status == 200
+
+
+async def test_tools_that_run_at_anthropic_are_taken(client: Client) -> None:
+    tools = [{"type": "web_search_20250305", "name": "web_search", "max_uses": 3}, TOOL]
+    assert (await client.claude(claude_body(tools=tools))).status == 200
 
 
 async def test_what_claude_code_sends_is_accepted_with_its_betas(client: Client) -> None:

@@ -47,6 +47,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "model last": ({"contents": turns(text(), text())}, "multiturn requests end with a user role"),
     "call by the user": ({"contents": turns([CALL])}, "function call turn is a model turn"),
     "call without response": ({"contents": turns(text(), [CALL], text())}, "number of function response parts is equal"),
+    "call at the very end": ({"contents": turns(text(), [CALL])}, "number of function response parts is equal"),
     "response without call": ({"contents": turns([RESPONSE])}, "number of function response parts is equal"),
     "response of another name": (
         {"contents": turns(text(), [CALL], [{"functionResponse": {"name": "fly", "response": {}}}])}, "names match the function calls",
