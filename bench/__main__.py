@@ -15,7 +15,7 @@ from typing import Any
 from bench.client import RpcClient, server
 from bench.setting import HERE, PARLEY, PYTHON, Setting, dump, plain_environment, resident_megabytes, show, simulated
 
-CLAUDE = "vertex_claude/claude-sonnet-4-5"
+CLAUDE = "vertex_claude/claude-sonnet-4-6"
 
 
 @dataclass
@@ -99,7 +99,7 @@ async def _milliseconds(work: Callable[[], Awaitable[Any]], times: int) -> list[
 
 async def overhead(setting: Setting, report: Report) -> None:
     """Own cost of a warm chat on each provider over the bare upstream call."""
-    models = [CLAUDE, "vertex_gemini/gemini-2.5-pro", "github_models/openai/gpt-4.1", "openrouter/openai/gpt-4o"]
+    models = [CLAUDE, "vertex_gemini/gemini-3.1-pro-preview", "github_models/openai/gpt-4.1", "openrouter/openai/gpt-4o"]
     async with server([PARLEY, "serve"], setting.server_env("overhead")) as client:
         await client.initialize()
         for model in models:
@@ -122,7 +122,7 @@ async def _pings(client: RpcClient, stop: asyncio.Event) -> list[float]:
 
 async def concurrent(setting: Setting, report: Report) -> None:
     """Four chats at once on a slow upstream, with pings throughout; the first round also imports LiteLLM."""
-    models = [CLAUDE, "vertex_gemini/gemini-2.5-pro", "github_models/openai/gpt-4.1", "openrouter/openai/gpt-4o"]
+    models = [CLAUDE, "vertex_gemini/gemini-3.1-pro-preview", "github_models/openai/gpt-4.1", "openrouter/openai/gpt-4o"]
     for provider in ("vertex_claude", "vertex_gemini", "github_models", "openrouter"):
         await setting.control("rules", {"provider": provider, "text": "slow {provider}", "delay_s": 1.5})
     async with server([PARLEY, "serve"], setting.server_env("concurrent")) as client:

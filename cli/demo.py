@@ -94,7 +94,7 @@ async def conversation(stage: Stage) -> int:
     """Play the whole demo; return how many of its checks failed."""
     async with stage.server() as (client, pid):
         print("\n1. Claude on Vertex is asked, over MCP on stdio.")
-        first = await ask(client, "chat", "Which database should hold our job queue?", model="vertex_claude/claude-sonnet-4-5")
+        first = await ask(client, "chat", "Which database should hold our job queue?", model="vertex_claude/claude-sonnet-4-6")
         thread = first["continuation_id"]
         print(f"\n2. The same thread ({thread}) goes on with Gemini, which quotes Claude.")
         second = await ask(client, "chat", "Do you agree?", model="gemini", continuation_id=thread)
@@ -110,7 +110,7 @@ async def conversation(stage: Stage) -> int:
         os.kill(pid, signal.SIGKILL)
     async with stage.server() as (client, pid):
         tell("", f"[new server: pid {pid}]")
-        fourth = await ask(client, "chat", "Please sum up.", model="vertex_claude/claude-sonnet-4-5", continuation_id=thread)
+        fourth = await ask(client, "chat", "Please sum up.", model="vertex_claude/claude-sonnet-4-6", continuation_id=thread)
         turns = (await call(client, "threads", action="show", continuation_id=thread))["turns"]
         tell("", f"[the thread holds {len(turns)} turns by {len({turn['model'] for turn in turns if turn['role'] == 'assistant'})} models]")
     checks = {

@@ -25,10 +25,10 @@ class Upstream:
         """Return the address for a streamed answer of `model`."""
         path = self._spec.path.format(
             project=quote(self._settings.vertex_project or "", safe=":"),
-            location=self._settings.vertex_location,
+            location=model.location or self._settings.vertex_location,
             model=quote(model.id, safe="@"),
         )
-        return self._settings.endpoints[self._spec.name] + path
+        return self._settings.endpoint(self._spec.name, model.location) + path
 
     async def headers(self) -> dict[str, str]:
         """Return the headers of a request, with a credential that is good now. Raises ProviderError when none is to be had."""

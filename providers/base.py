@@ -30,6 +30,8 @@ class ModelInfo(Frozen):
     reasoning: bool = False
     drop: frozenset[str] = frozenset()
     """Body keys the model rejects, such as temperature on reasoning models."""
+    location: str | None = None
+    """The one location of Vertex AI that serves it; None when the configured one does."""
     first_byte_timeout: float | None = None
     idle_timeout: float | None = None
     total_timeout: float | None = None

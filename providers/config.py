@@ -16,7 +16,7 @@ from pydantic import Field, SecretStr
 
 from conversation.messages import Frozen
 from providers import SPECS
-from providers._google_file import CredentialsFile, find_credentials
+from providers._google_file import DEFAULT_UNIVERSE, CredentialsFile, find_credentials
 from providers.base import ProviderSpec, Timeouts
 
 LITELLM_ENVIRONMENT: Mapping[str, str] = {
@@ -80,6 +80,14 @@ class ProviderSettings(Frozen):
             ports=_ports(read),
         )
 
+    def endpoint(self, provider: str, location: str | None = None) -> str:
+        """Return a provider's endpoint; for a model that only `location` serves, that location's unless the endpoint was set."""
+        endpoint = self.endpoints[provider]
+        universe = self.google.universe_domain if self.google else DEFAULT_UNIVERSE
+        if location is not None and endpoint == vertex_host(self.vertex_location, universe):
+            return vertex_host(location, universe)
+        return endpoint
+
     def secrets(self) -> tuple[str, ...]:
         """Return the credentials there are, for scrubbing."""
         return tuple(key.get_secret_value() for key in self.keys.values())
@@ -96,7 +104,7 @@ def why_not_configured(spec: ProviderSpec, settings: ProviderSettings) -> str | 
     return None if settings.vertex_project else "GOOGLE_CLOUD_PROJECT is not set."
 
 
-def vertex_host(location: str, universe: str = "googleapis.com") -> str:
+def vertex_host(location: str, universe: str = DEFAULT_UNIVERSE) -> str:
     """Return Vertex AI's public address for a location: https://cloud.google.com/vertex-ai/docs/reference/rest#rest_endpoints"""
     if location == "global":
         return f"https://aiplatform.{universe}"
@@ -107,7 +115,7 @@ def vertex_host(location: str, universe: str = "googleapis.com") -> str:
 
 def _endpoints(read: _Reader, location: str, google: CredentialsFile | None) -> dict[str, str]:
     vertex = read.endpoint("VERTEX_AI_ENDPOINT", host_only=True)
-    public = vertex or (vertex_host(location, google.universe_domain) if google else vertex_host(location))
+    public = vertex or vertex_host(location, google.universe_domain if google else DEFAULT_UNIVERSE)
     return {
         "vertex_claude": read.endpoint("VERTEX_CLAUDE_ENDPOINT", host_only=True) or public,
         "vertex_gemini": read.endpoint("VERTEX_GEMINI_ENDPOINT", host_only=True) or public,

@@ -9,8 +9,10 @@ from providers.base import ProviderSpec
 # OpenRouter passes their prices on and reports what each call cost. The live list adds the several hundred others.
 MODELS = """
 # id                                 alias   window     output   in    out   cached flags
-anthropic/claude-sonnet-4.5          sonnet  200_000    64_000   3     15    0.3    reasoning
+anthropic/claude-sonnet-4.6          sonnet  1_000_000  64_000   3     15    0.3    reasoning
 openai/gpt-4o                        gpt     128_000    16_384   2.5   10    1.25   -
+google/gemini-3.1-pro-preview        gemini  1_048_576  65_536   2     12    0.2    reasoning
+anthropic/claude-sonnet-4.5          sonnet  200_000    64_000   3     15    0.3    reasoning
 google/gemini-2.5-pro                gemini  1_048_576  65_536   1.25  10    0.125  reasoning
 anthropic/claude-opus-4.5            opus    200_000    64_000   5     25    0.5    reasoning
 anthropic/claude-haiku-4.5           haiku   200_000    64_000   1     5     0.1    reasoning

@@ -6,10 +6,11 @@ from providers._rows import rows
 from providers.base import ProviderSpec
 
 # Source: LiteLLM 1.106.2's bundled model_prices_and_context_window_backup.json (November 2026), keys vertex_ai/*.
-# Prices hold up to 200,000 tokens of input.
+# Prices hold up to 200,000 tokens of input. First in each family is one whose retirement the map does not date before 2027, if
+# there is one.
 MODELS = """
 # id                alias   window     output   in    out   cached flags
-claude-sonnet-4-5   sonnet  200_000    64_000   3     15    0.3    reasoning
+claude-sonnet-4-6   sonnet  1_000_000  64_000   3     15    0.3    reasoning
 claude-opus-4-8     opus    1_000_000  128_000  5     25    0.5    reasoning,nosampling
 claude-haiku-4-5    haiku   200_000    64_000   1     5     0.1    reasoning
 claude-sonnet-5     sonnet  1_000_000  128_000  2     10    0.2    reasoning,nosampling
@@ -18,7 +19,7 @@ claude-sonnet-5-5   sonnet  1_000_000  128_000  2     10    0.1    reasoning,nos
 claude-opus-5-5     opus    1_000_000  128_000  4     20    0.2    reasoning,nosampling
 claude-haiku-5-5    haiku   1_000_000  128_000  0.1   0.5   0.01   reasoning,nosampling
 claude-opus-5       opus    1_000_000  128_000  5     25    0.5    reasoning,nosampling
-claude-sonnet-4-6   sonnet  1_000_000  64_000   3     15    0.3    reasoning
+claude-sonnet-4-5   sonnet  200_000    64_000   3     15    0.3    reasoning
 claude-opus-4-7     opus    1_000_000  128_000  5     25    0.5    reasoning,nosampling
 claude-opus-4-6     opus    1_000_000  128_000  5     25    0.5    reasoning
 """

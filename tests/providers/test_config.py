@@ -125,10 +125,18 @@ def test_vertex_hosts_by_location(location: str, host: str) -> None:
 
 def test_every_first_model_is_a_default_with_a_window_and_its_family_name() -> None:
     assert [spec.models[0].name for spec in SPECS] == [
-        "vertex_claude/claude-sonnet-4-5", "vertex_gemini/gemini-2.5-pro", "github_models/openai/gpt-4.1",
-        "openrouter/anthropic/claude-sonnet-4.5",
+        "vertex_claude/claude-sonnet-4-6", "vertex_gemini/gemini-3.1-pro-preview", "github_models/openai/gpt-4.1",
+        "openrouter/anthropic/claude-sonnet-4.6",
     ]  # fmt: skip
     models: list[ModelInfo] = [model for spec in SPECS for model in spec.models]
     assert len({model.name for model in models}) == len(models)
     assert all(model.context_window > model.max_output > 0 for model in models)
     assert {alias for model in models for alias in model.aliases} == {"opus", "sonnet", "haiku", "gemini", "gpt"}
+
+
+def test_a_model_of_another_location_is_asked_there_unless_the_endpoint_was_set() -> None:
+    public = ProviderSettings.from_env({})
+    assert public.endpoint("vertex_gemini", "global") == "https://aiplatform.googleapis.com"
+    assert public.endpoint("vertex_gemini") == "https://us-east5-aiplatform.googleapis.com"
+    own = ProviderSettings.from_env({"VERTEX_AI_ENDPOINT": "http://127.0.0.1:9"})
+    assert own.endpoint("vertex_gemini", "global") == "http://127.0.0.1:9"

@@ -102,7 +102,7 @@ async def test_the_request_to_gemini_on_vertex(upstream: Recorded) -> None:
         "properties": {"at": {"type": "string"}, "how": {"type": "string", "enum": ["fast"]}},
         "required": ["at"],
     }
-    assert await sent(upstream, "vertex_gemini", BODY) == {
+    assert await sent(upstream, "vertex_gemini", BODY, "gemini-2.5-pro") == {
         "system_instruction": {"parts": [{"text": "Be brief.\n\nBe kind."}]},
         "contents": [
             {"role": "user", "parts": [{"text": "See"}, {"inline_data": {"data": PNG, "mime_type": "image/png"}}, {"text": "A reminder."}]},
@@ -157,7 +157,7 @@ async def test_the_request_to_a_reasoning_model_on_github(upstream: Recorded) ->
 
 async def test_the_request_to_claude_on_openrouter(upstream: Recorded) -> None:
     assert await sent(upstream, "openrouter", BODY) == {
-        "model": "anthropic/claude-sonnet-4.5",
+        "model": "anthropic/claude-sonnet-4.6",
         "messages": [
             {"role": "system", "content": [{"type": "text", "text": "Be brief.", **MARK}, {"type": "text", "text": "Be kind."}]},
             {"role": "user", "content": [{"type": "text", "text": "See", **MARK}, DATA_URL]},
