@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 MASK = "[secret]"
 
@@ -22,11 +23,18 @@ _SHAPES = re.compile(
 _HOMES = re.compile(r"(?:/home/[^/\s\"':]+|/Users/[^/\s\"':]+|/root(?=[/\s\"':]|$))")
 
 
+@lru_cache(maxsize=8)
+def _any_of(secrets: frozenset[str]) -> re.Pattern[str]:
+    """Return a pattern of all secrets, longest first. One pass, so that a mask is not searched in turn."""
+    return re.compile("|".join(re.escape(secret) for secret in sorted(secrets, key=len, reverse=True)))
+
+
 def scrub(text: str, secrets: Iterable[str] = ()) -> str:
     """Return `text` without the given secrets, without strings shaped like keys, and with home folders as ~.
 
     Secrets shorter than six characters are left: they would blot out ordinary words.
     """
-    for secret in sorted({secret for secret in secrets if len(secret) >= 6}, key=len, reverse=True):
-        text = text.replace(secret, MASK)
+    known = frozenset(secret for secret in secrets if len(secret) >= 6)
+    if known:
+        text = _any_of(known).sub(MASK, text)
     return _HOMES.sub("~", _SHAPES.sub(MASK, text))

@@ -40,3 +40,7 @@ def test_given_secrets_are_masked_the_longest_first() -> None:
 )
 def test_home_folders_are_a_tilde(text: str, shown: str) -> None:
     assert scrub(text) == shown
+
+
+def test_a_secret_that_is_part_of_the_mask_leaves_the_mask_whole() -> None:
+    assert scrub("it is secret, not abcdef", ["secret", "abcdef"]) == "it is [secret], not [secret]"
