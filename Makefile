@@ -15,7 +15,7 @@ demo: install ## Hold a conversation across four simulated providers, with no ke
 	@.venv/bin/parley demo
 
 test: install-dev ## Run the whole suite with coverage
-	$(PY) -m pytest --cov --cov-report=json --cov-report=term
+	$(PY) -m pytest -n 2 --cov --cov-report=json --cov-report=term
 	$(PY) tests/coverage_floor.py
 
 lint: install-dev ## Check style and security rules

@@ -116,7 +116,8 @@ def imported_by(path: Path) -> set[str]:
     """The top-level modules a file imports."""
     nodes = list(ast.walk(ast.parse(path.read_text())))
     plain = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
-    return {name.split(".")[0] for name in plain | {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}}
+    absolute = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    return {name.split(".")[0] for name in plain | absolute}
 
 
 def test_every_library_that_is_imported_is_declared() -> None:
