@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +22,7 @@ from providers.budget import Budget
 from providers.causes import CAUSES, failure
 from providers.health import ASIDE_SECONDS, LONGEST_PARK_SECONDS, Health
 
-Prepare = Callable[[ModelInfo], Mapping[str, Any]]
+Prepare = Callable[[ModelInfo], Awaitable[Mapping[str, Any]]]
 """Makes the Messages API body for one model; may raise ContextTooLong."""
 
 Progress = Callable[[str], None]
@@ -207,9 +207,9 @@ class Chain:
         try:
             provider = self._provider(model.provider)
             await provider.ready()
+            body = await prepare(model)
             attempt.began = self._clock()
             async with self._deadlines(race, attempt) as heard:
-                body = prepare(model)
                 folding = Fold()
                 async with aclosing(provider.stream(Call(model=model, body=body))) as events:
                     async for event in events:

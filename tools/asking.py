@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from conversation.errors import CallerError, ContextTooLong, InvalidInput, MemoryUnavailable, StoreError, TooLarge
+from conversation.errors import CallerError, InvalidInput, MemoryUnavailable, StoreError, TooLarge
 from conversation.messages import Frozen, Warned
 from conversation.threads import Attachment, NewTurn, Thread, Turn, parse_thread_id
 from conversation.tokens import estimate_tokens
@@ -79,12 +79,12 @@ class _Bodies:
     history: Sequence[Turn]
     attachments: Sequence[Attachment]
     windows: dict[str, Window] = field(default_factory=dict[str, Window])
-    bodies: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
 
     @property
     def heavy(self) -> bool:
         """Tell whether a body is so much work that it would hold up the event loop for longer than a ping should take."""
-        texts = [*(turn.content for turn in self.history), *(item.content for item in self.attachments), self.question.prompt]
+        attached = [*self.attachments, *(item for turn in self.history for item in turn.attachments)]
+        texts = [self.question.prompt, *(turn.content for turn in self.history), *(item.content for item in attached)]
         return sum(map(len, texts)) > _HEAVY_CHARACTERS
 
     def output_tokens(self, model: ModelInfo) -> int:
@@ -93,12 +93,10 @@ class _Bodies:
         wanted = min(default, model.context_window // 2) if self.question.max_output_tokens is None else self.question.max_output_tokens
         return min(wanted, model.max_output)
 
-    def prepare(self, model: ModelInfo) -> Mapping[str, Any]:
+    async def prepare(self, model: ModelInfo) -> Mapping[str, Any]:
         """Return the Messages API body for one model. Raises ContextTooLong when even the prompt alone does not fit."""
         self.call.say(f"{model.name} is thinking")
-        if model.name not in self.bodies:
-            self.bodies[model.name] = self._body(model)
-        return self.bodies[model.name]
+        return await asyncio.to_thread(self._body, model) if self.heavy else self._body(model)
 
     def _body(self, model: ModelInfo) -> Mapping[str, Any]:
         output = self.output_tokens(model)
@@ -147,9 +145,6 @@ async def ask(call: Call, question: Question, choose: Choose, *, all_attempts: b
         history = () if exchange.thread is None else exchange.thread.landed
         choice = choose(_last_model(history))
         bodies = _Bodies(call, question, system, history, attachments)
-        if bodies.heavy:
-            with suppress(ContextTooLong):  # the chain meets it again, and knows what to do
-                await asyncio.to_thread(bodies.prepare, choice.routes[0])
         reply = await app.chain.ask(
             choice.routes, bodies.prepare, larger=choice.larger, deadline_s=choice.deadline_s, progress=call.say
         )
@@ -158,7 +153,7 @@ async def ask(call: Call, question: Question, choose: Choose, *, all_attempts: b
     warnings = [*reading.warnings, *bodies.warnings(reply), *exchange.warnings, *await _standing(app, exchange.thread, thread_id)]
     answer = ChatAnswer(
         content="",
-        continuation_id=exchange.thread.id if exchange.thread and landed else None,
+        continuation_id=_going_on(exchange.thread, landed, thread_id),
         turn=landed.seq if landed else None,
         model=reply.model.id,
         provider=reply.model.provider,
@@ -167,6 +162,11 @@ async def ask(call: Call, question: Question, choose: Choose, *, all_attempts: b
         warnings=tuple(warnings),
     )
     return _filled(answer, text, app.limits.max_answer_tokens)
+
+
+def _going_on(thread: Thread | None, landed: Turn | None, named: str | None) -> str | None:
+    """Return the id to go on with: none for a thread that has nothing saved, the caller's own for one that had."""
+    return thread.id if thread is not None and (landed is not None or thread.id == named) else None
 
 
 def _check(app: App, question: Question) -> str | None:

@@ -14,6 +14,7 @@ from cli import wire
 from cli.output import WrongUse
 from cli.wire import QUIET_ENVIRONMENT, Upstreams, build_app, close_app, config_path, run_with_app, workspace_roots
 from conversation.errors import NotConfigured, StoreUnavailable
+from providers.base import ModelInfo
 from providers.config import ProviderSettings
 from simulator import Simulator
 from tests.cli.run import untouched
@@ -83,12 +84,16 @@ def test_a_wrong_setting_is_wrong_use(tmp_path: Path, env: dict[str, str]) -> No
         app_of(tmp_path, **env)
 
 
+async def prepare(model: ModelInfo) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 50}
+
+
 async def test_the_first_question_warms_every_configured_provider(tmp_path: Path, sim: Simulator) -> None:
     env = sim.environment(tmp_path)
     app = app_of(tmp_path, **{name: value for name, value in env.items() if name != "GITHUB_TOKEN"})
     models = app.catalogue.routes("openrouter")
     assert not sim.log, "routing asks nobody anything"
-    reply = await app.chain.ask(models, lambda model: {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 50})
+    reply = await app.chain.ask(models, prepare)
     assert reply.model.provider == "openrouter"
     await sim.until(lambda log: [entry for entry in log if entry["provider"] == "google_token"], timeout=30)
     await close_app(app)

@@ -104,7 +104,7 @@ def chain(*upstreams: Upstream, health: LocalHealth | None = None, **settings: A
     return Chain(named.__getitem__, health or LocalHealth(), **settings)
 
 
-def body(chosen: ModelInfo) -> Mapping[str, Any]:
+async def body(chosen: ModelInfo) -> Mapping[str, Any]:
     return {"messages": [{"role": "user", "content": f"for {chosen.name}"}], "max_tokens": 10}
 
 
@@ -239,10 +239,10 @@ async def test_too_long_for_all_is_that_error() -> None:
 async def test_a_window_that_cannot_be_built_counts_as_too_long_without_a_call() -> None:
     a, b = Upstream("a", "never"), Upstream("b", "yes")
 
-    def prepare(chosen: ModelInfo) -> Mapping[str, Any]:
+    async def prepare(chosen: ModelInfo) -> Mapping[str, Any]:
         if chosen.provider == "a":
             raise ContextTooLong("no room", provider="a", model="m")
-        return body(chosen)
+        return await body(chosen)
 
     assert await outcome(chain(a, b).ask([model("a", context_window=1), model("b")], prepare)) == [("a", "context_too_long"), ("b", "ok")]
     assert a.calls == []
