@@ -26,7 +26,7 @@ from tools.registry import tool
 from tools.results import ChatAnswer
 
 
-@tool(title="Ask another model", open_world=True)
+@tool(title="Ask another model", read_only=True, open_world=True)
 async def chat(
     call: Call,
     prompt: Prompt,

@@ -27,7 +27,7 @@ from tools.registry import tool
 from tools.results import ChatAnswer
 
 
-@tool(title="Ask models in order until one answers", open_world=True)
+@tool(title="Ask models in order until one answers", read_only=True, open_world=True)
 async def fallback(
     call: Call,
     prompt: Prompt,

@@ -26,7 +26,11 @@ _HINTS = "tool_hints"
 
 
 class Hints(Frozen):
-    """What a client may assume of a tool; the fields are those of MCP's ToolAnnotations."""
+    """What a client may assume of a tool; the fields are those of MCP's ToolAnnotations.
+
+    `read_only` is about the caller's surroundings: a tool that only adds to Parley's own threads is, and Claude Code then runs
+    several of its calls at once.
+    """
 
     title: str
     read_only: bool

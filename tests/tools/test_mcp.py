@@ -45,7 +45,7 @@ async def test_every_tool_has_a_description_both_schemas_and_all_hints(house: Ho
         hints = one.annotations.model_dump(exclude_none=True)
         assert set(hints) == {"title", "read_only_hint", "destructive_hint", "idempotent_hint", "open_world_hint"}
     by_name = {one.name: one.annotations for one in tools}
-    assert [name for name, hints in by_name.items() if hints and hints.read_only_hint] == ["listmodels", "version"]
+    assert [name for name, hints in by_name.items() if hints and hints.read_only_hint] == ["chat", "fallback", "listmodels", "version"]
     assert [name for name, hints in by_name.items() if hints and hints.destructive_hint] == ["threads"]
     assert [name for name, hints in by_name.items() if hints and hints.open_world_hint] == ["chat", "fallback"]
 
