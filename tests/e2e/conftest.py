@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import simulator
-from simulator import thread
+from simulator import ThreadedSimulator, running
 
 CLIENTS = Path(__file__).resolve().parents[2] / ".e2e" / "node_modules" / ".bin"
 
@@ -51,12 +50,18 @@ def client_env() -> dict[str, str]:
 
 
 @pytest.fixture
-def upstreams(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """A running simulator, as the environment that points at it."""
-    with thread.running() as sim:
-        folder = tmp_path / "credentials"
-        folder.mkdir()
-        yield dict(simulator.environment(sim.base_url, folder))
+def sim() -> Iterator[ThreadedSimulator]:
+    """A running simulator."""
+    with running() as sim:
+        yield sim
+
+
+@pytest.fixture
+def upstreams(sim: ThreadedSimulator, tmp_path: Path) -> dict[str, str]:
+    """The environment that points at the simulator."""
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    return sim.environment(folder)
 
 
 @pytest.fixture

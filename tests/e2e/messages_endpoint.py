@@ -1,6 +1,6 @@
 """A scripted Anthropic Messages endpoint on loopback, for driving the real Claude Code without a model.
 
-It plays a model that wants one tool call and then repeats what the tool answered. Simulated; no model is involved.
+It plays a model that wants a tool called and then repeats what the tool answered. Simulated; no model is involved.
 """
 
 from __future__ import annotations
@@ -14,46 +14,55 @@ from typing import Any
 
 from aiohttp import web
 
+Block = dict[str, Any]
+
 
 class ScriptedModel:
-    """Calls `tool` with `arguments` once it is offered, then says what came back. Keeps every request it saw."""
+    """Calls `tool` once for each of `calls` (their arguments), all in one turn, then says what came back. Keeps every request."""
 
-    def __init__(self, tool: str, arguments: dict[str, Any]) -> None:
+    def __init__(self, tool: str, *calls: dict[str, Any]) -> None:
         self.tool = tool
-        self.arguments = arguments
+        self.calls = calls
         self.requests: list[dict[str, Any]] = []
 
-    def content(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Return the one block the model answers with."""
-        result = _result_of(self.tool, body)
+    def content(self, body: dict[str, Any]) -> list[Block]:
+        """Return the blocks the model answers with."""
+        results = _results_of(self.tool, body)
         offered = {tool["name"] for tool in body.get("tools", [])}
-        if result is not None:
-            return {"type": "text", "text": f"The tool said: {result}"}
-        number = len(self.requests)
+        if results:
+            return [{"type": "text", "text": f"The tool said: {' and '.join(results)}"}]
         if self.tool in offered:
-            return {"type": "tool_use", "id": f"toolu_{number}", "name": self.tool, "input": self.arguments}
+            return [self._use(self.tool, arguments, index) for index, arguments in enumerate(self.calls)]
         if "WaitForMcpServers" in offered:
-            return {"type": "tool_use", "id": f"toolu_{number}", "name": "WaitForMcpServers", "input": {}}
-        return {"type": "text", "text": f"no tool {self.tool}"}
+            return [self._use("WaitForMcpServers", {}, 0)]
+        return [{"type": "text", "text": f"no tool {self.tool}"}]
+
+    def _use(self, tool: str, arguments: dict[str, Any], index: int) -> Block:
+        return {"type": "tool_use", "id": f"toolu_{len(self.requests)}_{index}", "name": tool, "input": arguments}
 
 
-def _result_of(tool: str, body: dict[str, Any]) -> str | None:
-    """Return what the last call of `tool` in the conversation brought back, None before there was one."""
+def _results_of(tool: str, body: dict[str, Any]) -> list[str]:
+    """Return what each call of `tool` in the conversation brought back."""
     contents = [message["content"] for message in body["messages"]]
     blocks = [block for content in contents if isinstance(content, list) for block in content]
     calls = {block["id"] for block in blocks if block.get("type") == "tool_use" and block["name"] == tool}
-    results = [block["content"] for block in blocks if block.get("type") == "tool_result" and block["tool_use_id"] in calls]
-    return json.dumps(results[-1]) if results else None
+    return [json.dumps(block["content"]) for block in blocks if block.get("type") == "tool_result" and block["tool_use_id"] in calls]
 
 
-def _events(model: str, block: dict[str, Any]) -> list[dict[str, Any]]:
-    started = {"type": "text", "text": ""} if block["type"] == "text" else {**block, "input": {}}
+def _block_events(index: int, block: Block) -> list[dict[str, Any]]:
+    text = block["type"] == "text"
+    started = {"type": "text", "text": ""} if text else {**block, "input": {}}
     delta = (
-        {"type": "text_delta", "text": block["text"]}
-        if block["type"] == "text"
-        else {"type": "input_json_delta", "partial_json": json.dumps(block["input"])}
+        {"type": "text_delta", "text": block["text"]} if text else {"type": "input_json_delta", "partial_json": json.dumps(block["input"])}
     )
-    stop = "end_turn" if block["type"] == "text" else "tool_use"
+    return [
+        {"type": "content_block_start", "index": index, "content_block": started},
+        {"type": "content_block_delta", "index": index, "delta": delta},
+        {"type": "content_block_stop", "index": index},
+    ]
+
+
+def _events(model: str, blocks: list[Block]) -> list[dict[str, Any]]:
     message = {
         "id": "msg_scripted",
         "type": "message",
@@ -64,11 +73,10 @@ def _events(model: str, block: dict[str, Any]) -> list[dict[str, Any]]:
         "stop_sequence": None,
         "usage": {"input_tokens": 1, "output_tokens": 1},
     }
+    stop = "end_turn" if blocks[0]["type"] == "text" else "tool_use"
     return [
         {"type": "message_start", "message": message},
-        {"type": "content_block_start", "index": 0, "content_block": started},
-        {"type": "content_block_delta", "index": 0, "delta": delta},
-        {"type": "content_block_stop", "index": 0},
+        *(event for index, block in enumerate(blocks) for event in _block_events(index, block)),
         {"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": None}, "usage": {"output_tokens": 1}},
         {"type": "message_stop"},
     ]

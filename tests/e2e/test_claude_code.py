@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from simulator import ThreadedSimulator
 from tests.e2e.messages_endpoint import ScriptedModel, serving
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -50,39 +51,49 @@ def test_claude_mcp_add_then_list_says_connected(claude: str, parley: str, claud
     assert "Failed" not in line
 
 
-def test_claude_runs_a_turn_that_calls_chat_and_gets_its_answer(
-    claude: str, parley: str, claude_env: dict[str, str], tmp_path: Path
-) -> None:
-    work = tmp_path / "work"
+def ask_claude(claude: str, config: str, model: ScriptedModel, env: Mapping[str, str], work: Path) -> dict[str, Any]:
+    """Run one prompt through Claude Code with the scripted model behind it, and return its result."""
     work.mkdir()
-    config = {"mcpServers": {"parley": {"type": "stdio", "command": parley, "args": ["serve"]}}}
-    asked = {"prompt": "is marmalade a jam?", "model": "gemini"}
-    model = ScriptedModel("mcp__parley__chat", asked)
     with serving(model) as base_url:
-        env = {**claude_env, "ANTHROPIC_BASE_URL": base_url}
-        command = [claude, "-p", "ask another model", "--mcp-config", json.dumps(config), "--strict-mcp-config"]
-        command += ["--allowedTools", "mcp__parley", "--output-format", "stream-json", "--verbose"]
-        lines = [json.loads(line) for line in run(command, env, work).splitlines() if line.startswith("{")]
-    result: dict[str, Any] = next(line for line in lines if line["type"] == "result")
+        command = [claude, "-p", "ask another model", "--mcp-config", config, "--strict-mcp-config"]
+        command += ["--allowedTools", "mcp__parley", "--output-format", "json"]
+        result: dict[str, Any] = json.loads(run(command, {**env, "ANTHROPIC_BASE_URL": base_url}, work))
     assert not result["is_error"], result
-    said = result["result"]
+    return result
+
+
+@pytest.fixture
+def config(parley: str) -> str:
+    """The configuration that makes Parley an MCP server of Claude Code."""
+    return json.dumps({"mcpServers": {"parley": {"type": "stdio", "command": parley, "args": ["serve"]}}})
+
+
+def test_claude_runs_a_turn_that_calls_chat_and_gets_its_answer(
+    claude: str, config: str, claude_env: dict[str, str], tmp_path: Path
+) -> None:
+    model = ScriptedModel("mcp__parley__chat", {"prompt": "is marmalade a jam?", "model": "gemini"})
+    said = ask_claude(claude, config, model, claude_env, tmp_path / "work")["result"]
     assert "simulated" in said
     assert "is marmalade a jam?" in said
     assert "continuation_id" in said
     assert "vertex_gemini" in said
-    assert all("isError" not in json.dumps(line) for line in lines)
+
+
+def test_claude_asks_two_models_at_once(
+    claude: str, config: str, claude_env: dict[str, str], sim: ThreadedSimulator, tmp_path: Path
+) -> None:
+    for provider in ("vertex_gemini", "github_models"):
+        sim.rule(provider, "slow {provider}", delay_s=2)
+    asked = ({"prompt": "which?", "model": "gemini"}, {"prompt": "which?", "model": "gpt"})
+    said = ask_claude(claude, config, ScriptedModel("mcp__parley__chat", *asked), claude_env, tmp_path / "work")["result"]
+    assert "slow vertex_gemini" in said
+    assert "slow github_models" in said
+    first, second = (sim.requests(provider)[-1] for provider in ("vertex_gemini", "github_models"))
+    assert abs(first["at"] - second["at"]) < 2, "the second was asked before the first could answer"
 
 
 def test_the_written_config_file_connects(claude: str, parley: str, claude_env: dict[str, str], tmp_path: Path) -> None:
-    work = tmp_path / "work"
-    work.mkdir()
     written = tmp_path / "claude_mcp_config.json"
-    run([parley, "config", "claude", "--write", str(written)], claude_env, work)
+    run([parley, "config", "claude", "--write", str(written)], claude_env, tmp_path)
     model = ScriptedModel("mcp__parley__version", {})
-    with serving(model) as base_url:
-        env = {**claude_env, "ANTHROPIC_BASE_URL": base_url}
-        command = [claude, "-p", "which version?", "--mcp-config", str(written), "--strict-mcp-config"]
-        command += ["--allowedTools", "mcp__parley", "--output-format", "json"]
-        result = json.loads(run(command, env, work))
-    assert not result["is_error"]
-    assert "uptime_s" in result["result"]
+    assert "uptime_s" in ask_claude(claude, str(written), model, claude_env, tmp_path / "work")["result"]
