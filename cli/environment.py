@@ -82,6 +82,13 @@ VARIABLES: tuple[Variable, ...] = (
         ("PARLEY_PORT_GITHUB_MODELS", "8092", "port"),
         ("PARLEY_PORT_OPENROUTER", "8093", "port"),
     ),
+    *_rows(
+        "network",
+        ("HTTPS_PROXY", "", "http://[user:password@]host:port for https addresses; these four may be in lower case as well"),
+        ("HTTP_PROXY", "", "the same for http addresses"),
+        ("ALL_PROXY", "", "the same for those of the two that are not set"),
+        ("NO_PROXY", "", "hosts asked directly: names, endings of names, host:port, separated by commas; * alone is every host"),
+    ),
 )
 NAMES = frozenset(variable.name for variable in VARIABLES)
 
@@ -183,7 +190,7 @@ def unknown_names(env: Mapping[str, str]) -> list[str]:
     return sorted(name for name in env if name.startswith("PARLEY_") and name not in NAMES)
 
 
-def template(groups: Iterable[str] = ("vertex", "github_models", "openrouter", "parley")) -> str:
+def template(groups: Iterable[str] = ("vertex", "github_models", "openrouter", "parley", "network")) -> str:
     """Return an env file to fill in; what is commented out shows the default or none."""
     blocks: list[str] = []
     for group in groups:

@@ -98,14 +98,14 @@ class Upstreams:
         if self._http is None:
             from providers._http import HttpClient
 
-            self._http = HttpClient(connect_timeout=self._settings.timeouts.connect)
+            self._http = HttpClient(connect_timeout=self._settings.timeouts.connect, proxies=self._settings.proxies)
         return self._http
 
     def _google_tokens(self) -> GoogleTokens | None:
         if self._tokens is None and self._settings.google is not None:
             from providers._google import GoogleTokens
 
-            self._tokens = GoogleTokens(self._settings.google)
+            self._tokens = GoogleTokens(self._settings.google, proxies=self._settings.proxies)
         return self._tokens
 
     async def _warm(self, names: Sequence[str]) -> None:

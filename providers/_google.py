@@ -19,6 +19,7 @@ from typing import Any, cast
 from conversation.errors import AuthFailed, UpstreamError
 from providers._google_file import DEFAULT_UNIVERSE, CredentialsFile, FileProblem, find_credentials, read_credentials
 from providers._google_post import TokenFailed, TokenFailure, TokenPost, timed_out
+from providers.proxies import DIRECT, Proxies
 
 __all__ = ["SCOPE", "CredentialsFile", "GoogleTokens", "find_credentials"]
 
@@ -63,9 +64,10 @@ class GoogleTokens:
         timeout: float = 10.0,
         retry_after: float = 5.0,
         refresh_ahead: float = 300.0,
+        proxies: Proxies = DIRECT,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """All in seconds. `timeout` bounds one refresh, `retry_after` is how long a failure stands before the next try.
+        """Times are in seconds. `timeout` bounds one refresh, `retry_after` is how long a failure stands before the next try.
 
         `clock` is wall time, which, unlike the monotonic clock, goes on while a laptop sleeps.
         """
@@ -73,6 +75,7 @@ class GoogleTokens:
         self._timeout = timeout
         self._retry_after = retry_after
         self._refresh_ahead = refresh_ahead
+        self._proxies = proxies
         self._clock = clock
         self._held: _Held | None = None
         self._failure: TokenFailure | None = None
@@ -130,7 +133,7 @@ class GoogleTokens:
         if self._flight is not None:
             return self._flight.done
         loop = asyncio.get_running_loop()
-        flight = _Flight(loop.create_future(), TokenPost(self._timeout))
+        flight = _Flight(loop.create_future(), TokenPost(self._timeout, self._proxies))
         if self._closed:
             flight.done.set_result(_CLOSED)
             return flight.done

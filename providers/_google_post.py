@@ -1,23 +1,26 @@
 """The one HTTP request a token takes, in the form google-auth asks of a transport, and what its failures mean.
 
 google-auth's own transports retry (three times, sleeping in between), read proxies and .netrc from the environment and
-cannot be broken off. This one asks once, can be aborted from another thread, and raises before google-auth would retry.
+cannot be broken off. This one asks once, through the proxies it is handed, can be aborted from another thread, and raises
+before google-auth would retry.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from conversation.errors import AuthFailed, ProviderError, RateLimited, UpstreamError, UpstreamTimeout
 from providers._google_file import LOGIN
+from providers.proxies import DIRECT, Proxies, Proxy
 
 MAX_ANSWER = 64 * 1024
 MAX_LIFETIME = 366 * 24 * 3600
@@ -33,6 +36,8 @@ _REASONS = {
     "BadStatusLine": "it does not speak HTTP",
 }
 _REACH = "Check the network, and token_uri in the credentials file."
+# http.client tells in this text only with what status a proxy answered CONNECT.
+_NO_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
 
 # What Google says under 400 and 401 (error, error_subtype or error_description) -> what it means, what to do.
 _REFUSALS: tuple[tuple[str, str, str], ...] = (
@@ -83,8 +88,9 @@ class TokenAnswer:
 class TokenPost:
     """A callable transport for one token request; `abort` may come from any thread, at any time."""
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, proxies: Proxies = DIRECT) -> None:
         self._timeout = timeout
+        self._proxies = proxies
         self._connection: http.client.HTTPConnection | None = None
         self._aborted = False
 
@@ -98,16 +104,18 @@ class TokenPost:
         **_ignored: object,
     ) -> TokenAnswer:
         """Return a checked answer that holds access_token and expires_in and nothing else. Raises TokenFailed."""
+        via = self._proxies.of(url)
         try:
-            status, raw = self._exchange(url, method, body, dict(headers or {}))
+            status, raw = self._exchange(url, method, body, dict(headers or {}), via)
         except TimeoutError:
             raise TokenFailed(timed_out(self._timeout)) from None
         except ssl.SSLError:
             message = f"The TLS connection to {_ENDPOINT} failed"
             raise TokenFailed(TokenFailure(UpstreamError, "refused", message, "Check this machine's certificates and clock.")) from None
         except (OSError, http.client.HTTPException, UnicodeError) as error:  # UnicodeError: a host name no resolver would take
-            message = f"{_ENDPOINT} cannot be reached ({_REASONS.get(type(error).__name__, type(error).__name__)})"
-            raise TokenFailed(TokenFailure(UpstreamError, "refused", message, _REACH)) from None
+            raise TokenFailed(_unreached(error, via)) from None
+        if via is not None and status == 407:
+            raise TokenFailed(_turned_away(via, status))
         return TokenAnswer(200, {}, _checked(status, raw))
 
     def abort(self) -> None:
@@ -117,28 +125,57 @@ class TokenPost:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
-    def _exchange(self, url: str, method: str, body: bytes | None, headers: dict[str, str]) -> tuple[int, bytes]:
+    def _exchange(self, url: str, method: str, body: bytes | None, headers: dict[str, str], via: Proxy | None) -> tuple[int, bytes]:
         parts = urlsplit(url)
-        host = parts.hostname or ""
-        if parts.scheme == "https":
-            connection = http.client.HTTPSConnection(host, parts.port, timeout=self._timeout, context=ssl.create_default_context())
-        else:
-            connection = http.client.HTTPConnection(host, parts.port, timeout=self._timeout)
-        self._connection = connection
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        if via is not None and parts.scheme == "http":
+            target = url
+            headers |= via.headers
+        self._connection = connection = self._connection_to(parts, via)
         try:
             connection.connect()
             if self._aborted:
                 raise ConnectionAbortedError
-            connection.request(method, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), body=body, headers=headers)
+            connection.request(method, target, body=body, headers=headers)
             response = connection.getresponse()
             return response.status, response.read(MAX_ANSWER + 1)
         finally:
             connection.close()
 
+    def _connection_to(self, parts: SplitResult, via: Proxy | None) -> http.client.HTTPConnection:
+        """Return a connection to the host or its proxy that is not open yet."""
+        if via is not None and via.address.startswith("https:"):
+            message = f"{_ENDPOINT} cannot be reached: {via.variable} names an https:// proxy, which serves model calls only"
+            hint = f"Write http:// in {via.variable} if the proxy takes plain connections, as most do."
+            raise TokenFailed(TokenFailure(UpstreamError, "refused", message, hint))
+        host, port = parts.hostname or "", parts.port
+        first = parts if via is None else urlsplit(via.address)
+        if parts.scheme != "https":
+            return http.client.HTTPConnection(first.hostname or "", first.port, timeout=self._timeout)
+        made = http.client.HTTPSConnection(first.hostname or "", first.port, timeout=self._timeout, context=ssl.create_default_context())
+        if via is not None:
+            made.set_tunnel(host, port or 443, {"Host": f"{host}:{port or 443}", **via.headers})
+        return made
+
 
 def timed_out(seconds: float) -> TokenFailure:
     """Return the failure of a token endpoint that did not answer in time."""
     return TokenFailure(UpstreamTimeout, "timeout", f"{_ENDPOINT} did not answer within {seconds:g} s", _REACH)
+
+
+def _unreached(error: Exception, via: Proxy | None) -> TokenFailure:
+    reason = _REASONS.get(type(error).__name__, type(error).__name__)
+    if via is None:
+        return TokenFailure(UpstreamError, "refused", f"{_ENDPOINT} cannot be reached ({reason})", _REACH)
+    if answered := _NO_TUNNEL.match(str(error)):
+        return _turned_away(via, int(answered[1]))
+    message = f"{_ENDPOINT} cannot be reached through the proxy of {via.variable} ({reason})"
+    return TokenFailure(UpstreamError, "refused", message, via.hint)
+
+
+def _turned_away(via: Proxy, status: int) -> TokenFailure:
+    message, hint = via.refusal(status)
+    return TokenFailure(UpstreamError, "refused", f"{_ENDPOINT} cannot be reached: {message}", hint)
 
 
 def _checked(status: int, raw: bytes) -> bytes:

@@ -1,8 +1,8 @@
 """HTTP to the upstreams: one pooled client for all of them, and the only importer of aiohttp.
 
 aiohttp is imported on first use, in a thread, since its import takes a quarter of a second. Foreign exceptions end here.
-Deadlines for content are the chain's; this client bounds only the connecting. Nothing is retried or redirected, no proxy or
-cookie is taken from the environment, and a response that is left early has its connection closed, not drained.
+Deadlines for content are the chain's; this client bounds only the connecting. Nothing is retried or redirected, there are no
+cookies, proxies are those handed in, and a response that is left early has its connection closed, not drained.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from conversation.errors import UpstreamError
+from conversation.errors import ProviderError, UpstreamError
 from providers.causes import failure
+from providers.proxies import DIRECT, Proxies, Proxy
 
 if TYPE_CHECKING:
     import aiohttp
@@ -58,8 +60,9 @@ class HttpReply:
 class HttpClient:
     """A pool of connections on one event loop. Close it with `aclose`; it opens itself on first use."""
 
-    def __init__(self, *, connect_timeout: float = 3.0) -> None:
+    def __init__(self, *, connect_timeout: float = 3.0, proxies: Proxies = DIRECT) -> None:
         self._connect_timeout = connect_timeout
+        self._proxies = proxies
         self._session: aiohttp.ClientSession | None = None
         self._opening: asyncio.Lock | None = None
 
@@ -72,19 +75,22 @@ class HttpClient:
         self, url: str, headers: Mapping[str, str], body: bytes, *, provider: str, model: str
     ) -> AsyncGenerator[HttpReply, None]:
         """Send `body` and give the reply. Raises ProviderError: refused, or timeout when no connection came about in time."""
-        session = await self._ready()
-        with _translated(provider, model, "refused"):
-            response = await session.post(_exact(url), data=body, headers=headers, allow_redirects=False)
+        session, via = await self._ready(), self._proxies.of(url)
+        with _translated(provider, model, "refused", via):
+            response = await session.post(_exact(url), data=body, allow_redirects=False, **self._through(via, url, headers))
         try:
+            _check_proxy(via, response.status, provider, model)
             yield HttpReply(response, provider, model)
         finally:
             response.close()  # after the last byte the connection is back in the pool already and this does nothing
 
     async def fetch(self, url: str, headers: Mapping[str, str], most_bytes: int, *, provider: str = "http", model: str = "list") -> bytes:
         """Return the body of a 200 of at most `most_bytes`. Raises UpstreamError for anything else, UpstreamTimeout after 30 s."""
-        session = await self._ready()
-        with _translated(provider, model, "refused"):
-            async with asyncio.timeout(30), session.get(_exact(url), headers=headers, allow_redirects=False) as response:
+        session, via = await self._ready(), self._proxies.of(url)
+        asked = self._through(via, url, headers)
+        with _translated(provider, model, "refused", via):
+            async with asyncio.timeout(30), session.get(_exact(url), allow_redirects=False, **asked) as response:
+                _check_proxy(via, response.status, provider, model)
                 if response.status != 200:
                     raise failure("upstream_error", f"HTTP {response.status}", provider=provider, model=model, status=response.status)
                 body = bytearray()
@@ -99,6 +105,18 @@ class HttpClient:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+    def _through(self, via: Proxy | None, url: str, headers: Mapping[str, str]) -> dict[str, Any]:
+        """Return how aiohttp is to send a request. Credentials go as a header and not in the proxy's address, which errors repeat."""
+        if via is None:
+            return {"headers": headers}
+        import aiohttp
+
+        # Twice the time: the proxy has to be reached, and has to reach the upstream.
+        timeout = aiohttp.ClientTimeout(total=None, connect=2 * self._connect_timeout, sock_connect=self._connect_timeout)
+        if url.startswith("https:"):
+            return {"headers": headers, "proxy": via.address, "proxy_headers": via.headers, "timeout": timeout}
+        return {"headers": {**headers, **via.headers}, "proxy": via.address, "timeout": timeout}
 
     async def _ready(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -140,25 +158,40 @@ def _kept_alive(info: tuple[Any, ...]) -> socket.socket:
     return made
 
 
+def _check_proxy(via: Proxy | None, status: int, provider: str, model: str) -> None:
+    """Raise when `status` is the proxy's own and not the upstream's."""
+    if via is not None and status == 407:
+        raise _turned_away(via, status, provider, model)
+
+
+def _turned_away(via: Proxy, status: int, provider: str, model: str) -> ProviderError:
+    message, hint = via.refusal(status)
+    return failure("refused", message, provider=provider, model=model, hint=hint)
+
+
 @contextmanager
-def _translated(provider: str, model: str, cut_cause: str) -> Generator[None, None, None]:
+def _translated(provider: str, model: str, cut_cause: str, via: Proxy | None = None) -> Generator[None, None, None]:
     """Turn aiohttp's exceptions into ours; `cut_cause` is what a connection that ends here means."""
     import aiohttp
     from aiohttp.http_exceptions import HttpProcessingError
 
+    failed = partial(failure, provider=provider, model=model, hint=via.hint if via else None)
     try:
         yield
     except (aiohttp.ServerTimeoutError, TimeoutError):
-        raise failure("timeout", "no connection in time", provider=provider, model=model) from None
+        raise failed("timeout", "no connection in time") from None
     except aiohttp.ClientConnectorError as error:
-        raise failure("refused", f"cannot connect ({_reason(error)})", provider=provider, model=model) from None
+        to = f" to the proxy of {via.variable}" if via and isinstance(error, aiohttp.ClientProxyConnectionError) else ""
+        raise failed("refused", f"cannot connect{to} ({_reason(error)})") from None
     except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError):
         text = "the connection was closed before an answer" if cut_cause == "refused" else "the answer broke off"
-        raise failure(cut_cause, text, provider=provider, model=model) from None
+        raise failed(cut_cause, text) from None
     except (aiohttp.ClientResponseError, aiohttp.InvalidURL, HttpProcessingError) as error:
-        raise failure("malformed", f"not an HTTP answer ({type(error).__name__})", provider=provider, model=model) from None
+        if via and isinstance(error, aiohttp.ClientHttpProxyError):
+            raise _turned_away(via, error.status, provider, model) from None
+        raise failed("malformed", f"not an HTTP answer ({type(error).__name__})") from None
     except aiohttp.ClientError as error:
-        raise failure("upstream_error", f"HTTP failed ({type(error).__name__})", provider=provider, model=model) from None
+        raise failed("upstream_error", f"HTTP failed ({type(error).__name__})") from None
 
 
 def _reason(error: aiohttp.ClientConnectorError) -> str:

@@ -138,9 +138,10 @@ def failure(
     model: str,
     status: int | None = None,
     retry_after: float | None = None,
+    hint: str | None = None,
     secrets: Iterable[str] = (),
 ) -> ProviderError:
-    """Return the error for a cause, its message scrubbed and cut."""
+    """Return the error for a cause, its message scrubbed and cut; `hint` is said in place of the cause's own."""
     text = scrub(message, secrets)
     text = text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "\u2026"
     return CAUSES[cause].error(
@@ -150,7 +151,7 @@ def failure(
         cause=cause,
         status=status,
         retry_after=retry_after,
-        hint=_HINTS.get(cause),
+        hint=hint or _HINTS.get(cause),
     )
 
 

@@ -18,6 +18,8 @@ from conversation.messages import Frozen
 from providers import SPECS
 from providers._google_file import DEFAULT_UNIVERSE, CredentialsFile, find_credentials
 from providers.base import ProviderSpec, Timeouts
+from providers.proxies import DIRECT, Proxies
+from providers.proxies import VARIABLES as PROXY_VARIABLES
 
 LITELLM_ENVIRONMENT: Mapping[str, str] = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
@@ -56,6 +58,7 @@ class ProviderSettings(Frozen):
     daily_budget_usd: float | None = None
     ports: Mapping[str, int] = Field(default_factory=dict)
     """By provider name, and `router`."""
+    proxies: Proxies = DIRECT
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> ProviderSettings:
@@ -78,6 +81,7 @@ class ProviderSettings(Frozen):
             breaker_open_seconds=read.seconds("PARLEY_BREAKER_OPEN_SECONDS") or 10.0,
             daily_budget_usd=read.amount("PARLEY_DAILY_BUDGET_USD"),
             ports=_ports(read),
+            proxies=Proxies.from_env(read.usable(*PROXY_VARIABLES)),
         )
 
     def endpoint(self, provider: str, location: str | None = None) -> str:
@@ -90,7 +94,7 @@ class ProviderSettings(Frozen):
 
     def secrets(self) -> tuple[str, ...]:
         """Return the credentials there are, for scrubbing."""
-        return tuple(key.get_secret_value() for key in self.keys.values())
+        return (*(key.get_secret_value() for key in self.keys.values()), *self.proxies.secrets())
 
 
 def why_not_configured(spec: ProviderSpec, settings: ProviderSettings) -> str | None:

@@ -16,7 +16,7 @@ SCRUBBED = (
     "ANTHROPIC_", "AWS_", "CLAUDE", "CLOUDSDK_", "GCLOUD_", "GEMINI_", "GITHUB_", "GH_", "GOOGLE_", "LITELLM_",
     "NEO4J_", "OPENAI_", "OPENROUTER_", "PARLEY_", "REDIS_", "VERTEX", "XDG_",
 )  # fmt: skip
-PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 LOCAL_NAMES = {"", "localhost", "ip6-localhost", socket.gethostname().lower()}
 
 _attempts: list[str] = []

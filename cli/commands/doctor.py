@@ -80,6 +80,7 @@ def _configured(env: Mapping[str, str]) -> Iterator[Check]:
     """What depends on the settings; a wrong one is the only finding then."""
     from cli.commands.serve import check_serving
     from cli.wire import build_app, close_app, config_path
+    from providers.proxies import Proxies
 
     try:
         configure_logging(env)
@@ -90,6 +91,9 @@ def _configured(env: Mapping[str, str]) -> Iterator[Check]:
         return
     file = config_path(env, Path(app.home))
     yield Check("configuration", "ok", f"{file} and the environment" if file else "the environment; there is no parley.toml")
+
+    for line in Proxies.from_env(env).ignored:
+        yield Check("proxy", "warning", line)
 
     async def ping() -> Check:
         try:

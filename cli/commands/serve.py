@@ -53,9 +53,12 @@ def _parser(context: Context) -> argparse.ArgumentParser:
 
 def _built(env: Mapping[str, str], enabled: Sequence[str]) -> tuple[App, Server[Any]]:
     from cli.wire import build_app
+    from providers.proxies import Proxies
     from tools.mcp import build_server
 
     app = build_app(env, workspace=Path.cwd())
+    for line in Proxies.from_env(env).ignored:
+        _log.warning("%s", line)
     return app, build_server(app, enabled)
 
 

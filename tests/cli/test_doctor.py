@@ -80,6 +80,11 @@ def test_redis_is_not_passed_over_in_silence(here: Here, keys: dict[str, str]) -
     assert "SQLite only" in examined(here, {**keys, "REDIS_URL": "redis://127.0.0.1:1"}, 0)["environment"]["detail"]
 
 
+def test_a_proxy_that_cannot_be_used_is_not_passed_over_in_silence(here: Here, keys: dict[str, str]) -> None:
+    check = examined(here, {**keys, "ALL_PROXY": "socks5://u:planted-word@127.0.0.1:1"}, 0)["proxy"]
+    assert check["status"] == "warning" and "ALL_PROXY is ignored" in check["detail"] and "planted-word" not in check["detail"]
+
+
 def test_a_store_that_is_no_database_is_broken(here: Here, keys: dict[str, str]) -> None:
     home = Path(keys["PARLEY_HOME"])
     home.mkdir(mode=0o700)

@@ -113,6 +113,7 @@ async def test_settings_of_parley_toml_reach_the_tools_and_the_environment_wins(
 
 async def test_secrets_and_prompts_get_into_no_log_answer_or_store(env: dict[str, str], tmp_path: Path, sim: ThreadedSimulator) -> None:
     keys = {"PARLEY_TOKEN": SECRET, "REDIS_URL": f"redis://u:{SECRET}@127.0.0.1:9", "SOME_API_KEY": SECRET, "PARLEY_LOG_LEVEL": "debug"}
+    keys["ALL_PROXY"] = f"socks5://u:{SECRET}@127.0.0.1:9"
     for provider in ("vertex_claude", "vertex_gemini", "github_models", "openrouter"):
         sim.fault(
             provider,
@@ -132,7 +133,7 @@ async def test_secrets_and_prompts_get_into_no_log_answer_or_store(env: dict[str
         assert not [path for path in (tmp_path / "home").rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
     assert PROMPT not in log.read_text()
     assert all(json.loads(line)["level"] for line in log.read_text().splitlines())
-    assert "SQLite only" in log.read_text()
+    assert "SQLite only" in log.read_text() and "ALL_PROXY is ignored" in log.read_text()
 
 
 async def test_when_the_client_is_gone_so_is_the_process_whatever_was_running(

@@ -11,6 +11,7 @@ from providers import SPECS
 from providers._upstream import Upstream
 from providers.base import ModelInfo, Timeouts
 from providers.config import ProviderSettings, vertex_host, why_not_configured
+from providers.proxies import DIRECT
 from simulator import write_service_account
 
 BY_NAME = {spec.name: spec for spec in SPECS}
@@ -52,6 +53,13 @@ def test_what_is_set_is_taken(tmp_path: Path) -> None:
     assert (settings.daily_budget_usd, settings.ports["router"]) == (0, 9000)
     assert set(settings.secrets()) == {"ghp-one", "key-two"}
     assert "ghp-one" not in repr(settings)
+
+
+def test_proxies_are_taken_and_their_credentials_are_secrets() -> None:
+    settings = ProviderSettings.from_env({"HTTPS_PROXY": "http://me:planted-word@proxy.example:3128", "NO_PROXY": "openrouter.ai"})
+    assert settings.proxies.of("https://models.github.ai/inference") and not settings.proxies.of("https://openrouter.ai/api/v1")
+    assert "planted-word" in settings.secrets() and "planted-word" not in repr(settings)
+    assert ProviderSettings.from_env({"HTTPS_PROXY": "your_proxy_here"}).proxies == DIRECT
 
 
 def test_placeholders_of_the_templates_count_as_unset(tmp_path: Path) -> None:
