@@ -20,7 +20,8 @@ _SHAPES = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_HOMES = re.compile(r"(?:/home/[^/\s\"':]+|/Users/[^/\s\"':]+|/root(?=[/\s\"':]|$))")
+# At the start of a path only: a folder called home further down, as in /srv/app/home/parley.toml, is nobody's.
+_HOMES = re.compile(r"(?<![\w.~-])(?:/var|/usr|/export)?(?:/home/[^/\s\"':]+|/Users/[^/\s\"':]+|/root(?=[/\s\"':]|$))")
 
 
 @lru_cache(maxsize=8)
@@ -29,12 +30,15 @@ def _any_of(secrets: frozenset[str]) -> re.Pattern[str]:
     return re.compile("|".join(re.escape(secret) for secret in sorted(secrets, key=len, reverse=True)))
 
 
-def scrub(text: str, secrets: Iterable[str] = ()) -> str:
+def scrub(text: str, secrets: Iterable[str] = (), *, home: str = "") -> str:
     """Return `text` without the given secrets, without strings shaped like keys, and with home folders as ~.
 
-    Secrets shorter than six characters are left: they would blot out ordinary words.
+    Secrets shorter than six characters are left: they would blot out ordinary words. `home` is the user's own home folder,
+    which may stand where no home is expected.
     """
     known = frozenset(secret for secret in secrets if len(secret) >= 6)
     if known:
         text = _any_of(known).sub(MASK, text)
+    if len(own := home.rstrip("/")) > 1:
+        text = re.sub(rf"{re.escape(own)}(?![\w.-])", "~", text)
     return _HOMES.sub("~", _SHAPES.sub(MASK, text))

@@ -96,6 +96,12 @@ def test_a_wrong_parley_toml_names_file_key_and_line(here: Here, tmp_path: Path)
     assert "parley.toml:2: [threads] has no key 'ttl_day'; did you mean 'ttl_days'?" in said
 
 
+def test_a_state_folder_called_home_does_not_hide_which_file_is_wrong(here: Here, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "parley.toml").write_text("x = 1\n")
+    assert "/home/parley.toml:1: there is no section [x]" in here.refused("models", env={"PARLEY_HOME": str(tmp_path / "home")})
+
+
 def test_the_version_is_data() -> None:
     status, out, err = parley("version")
     assert (status, err) == (0, "") and out.strip()

@@ -35,6 +35,10 @@ def test_given_secrets_are_masked_the_longest_first() -> None:
         ("at /Users/ann: no", "at ~: no"),
         ("/root/.config", "~/.config"),
         ("/rooted/x", "/rooted/x"),
+        ("file:///home/ann/x", "file://~/x"),
+        ("/var/home/ann/x", "~/x"),
+        ("/srv/app/home/parley.toml:2: no", "/srv/app/home/parley.toml:2: no"),
+        ("/srv/root/x", "/srv/root/x"),
         ("plain", "plain"),
     ],
 )
@@ -44,3 +48,12 @@ def test_home_folders_are_a_tilde(text: str, shown: str) -> None:
 
 def test_a_secret_that_is_part_of_the_mask_leaves_the_mask_whole() -> None:
     assert scrub("it is secret, not abcdef", ["secret", "abcdef"]) == "it is [secret], not [secret]"
+
+
+@pytest.mark.parametrize(
+    ("home", "shown"),
+    [("/data/ann", "at ~: and ~/x, not /data/annex"), ("/data/ann/", "at ~: and ~/x, not /data/annex"), ("/", None), ("", None)],
+)
+def test_the_users_own_home_is_a_tilde_wherever_it_stands(home: str, shown: str | None) -> None:
+    text = "at /data/ann: and /data/ann/x, not /data/annex"
+    assert scrub(text, home=home) == (shown or text)
