@@ -6,13 +6,14 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cli.output import WrongUse, did_you_mean
 
 MAX_BYTES = 1_000_000
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class Section(BaseModel):
@@ -22,14 +23,16 @@ class Section(BaseModel):
 
 
 class ChainSection(Section):
-    order: list[str] | None = None
-    connect_timeout: float | None = Field(default=None, gt=0)
-    first_byte_timeout: float | None = Field(default=None, gt=0)
-    idle_timeout: float | None = Field(default=None, gt=0)
-    total_timeout: float | None = Field(default=None, gt=0)
-    hedge_after: float | None = Field(default=None, gt=0)
-    breaker_failures: int | None = Field(default=None, ge=1)
-    breaker_open_seconds: float | None = Field(default=None, gt=0)
+    """The bounds are those of the variables, so that a value out of them is told with its place in the file."""
+
+    order: list[str] | None = Field(default=None, min_length=1)
+    connect_timeout: Seconds | None = None
+    first_byte_timeout: Seconds | None = None
+    idle_timeout: Seconds | None = None
+    total_timeout: Seconds | None = None
+    hedge_after: Seconds | None = None
+    breaker_failures: int | None = Field(default=None, ge=1, le=1_000_000)
+    breaker_open_seconds: Seconds | None = None
 
 
 class ModelSection(Section):
@@ -42,9 +45,9 @@ class ModelSection(Section):
     images: bool | None = None
     reasoning: bool | None = None
     drop: list[str] | None = None
-    first_byte_timeout: float | None = Field(default=None, gt=0)
-    idle_timeout: float | None = Field(default=None, gt=0)
-    total_timeout: float | None = Field(default=None, gt=0)
+    first_byte_timeout: Seconds | None = None
+    idle_timeout: Seconds | None = None
+    total_timeout: Seconds | None = None
 
     def fields(self) -> dict[str, Any]:
         """Return what is set, as ModelInfo has it."""
@@ -165,6 +168,8 @@ def _complaint(path: Path, text: str, document: Mapping[str, Any], error: Mappin
     problem = str(error["msg"]).replace("Input should", "should")
     if error["type"] in {"model_type", "dict_type"}:
         problem = "should be a table"
+    elif error["type"] == "too_short":
+        problem = "should not be empty"
     elif keys[:1] == ("aliases",):
         problem = "should be a name or a list of names"
     return f"{where}: {_section(keys[:-1])} {keys[-1]} {problem}" if len(keys) > 1 else f"{where}: {_section(keys)} {problem}"
