@@ -142,7 +142,7 @@ def build_app(env: Mapping[str, str], *, workspace: Path) -> App:
         budget=budget,
         limits=limits,
         roles=RoleBook(_role_folders(path, file)),
-        scrub=partial(scrub, secrets=(*secrets(env), *settings.secrets())),
+        scrub=partial(scrub, secrets=(*secrets(env), *settings.secrets()), home=env.get("HOME", "")),
         on_close=(live.aclose, upstreams.aclose, ledger.aclose),
     )
 
@@ -170,18 +170,26 @@ def config_path(env: Mapping[str, str], home: Path) -> Path | None:
     """Return the parley.toml that counts, None when there is none."""
     named = env.get("PARLEY_CONFIG")
     if named:
-        return Path(named).expanduser()
+        return _expanded(named)
     path = home / "parley.toml"
     return path if path.is_file() else None
 
 
 def workspace_roots(env: Mapping[str, str]) -> tuple[Path, ...]:
     """Return the folders of PARLEY_WORKSPACE_ROOTS; none means the working directory. Raises WrongUse."""
-    roots = tuple(Path(part).expanduser() for part in env.get("PARLEY_WORKSPACE_ROOTS", "").split(os.pathsep) if part.strip())
+    roots = tuple(_expanded(part) for part in env.get("PARLEY_WORKSPACE_ROOTS", "").split(os.pathsep) if part.strip())
     for root in roots:
         if not root.is_dir():
             raise WrongUse(f"PARLEY_WORKSPACE_ROOTS: {root} is not a folder")
     return roots
+
+
+def _expanded(text: str) -> Path:
+    """Return the path with a leading ~ resolved. Raises WrongUse for the home of a user there is not."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise WrongUse(f"{text}: there is no such user") from None
 
 
 def _load(path: Path) -> FileConfig:
@@ -195,7 +203,7 @@ def _models(settings: ProviderSettings, file: FileConfig | None, home: Path) -> 
     upstreams = Upstreams(settings, [name for name, problem in problems.items() if problem is None])
     live = LiveLists(_live_sources(settings), home / "cache", upstreams.fetch)
     catalogue = Catalogue(
-        SPECS,
+        [spec.model_copy(update={"port": settings.ports[spec.name]}) for spec in SPECS],
         problems=problems,
         order=settings.chain,
         overrides=file.overrides() if file else None,
@@ -215,7 +223,7 @@ def _role_folders(path: Path | None, file: FileConfig | None) -> tuple[Path, ...
     """The folders of [roles], relative to the file that names them."""
     if path is None or file is None:
         return ()
-    return tuple(path.parent / Path(folder).expanduser() for folder in file.roles.folders)
+    return tuple(path.parent / _expanded(folder) for folder in file.roles.folders)
 
 
 def _checked(read: Callable[[], _T]) -> _T:

@@ -78,6 +78,23 @@ def test_workspace_roots_are_folders(tmp_path: Path) -> None:
         workspace_roots({"PARLEY_WORKSPACE_ROOTS": str(tmp_path / "b")})
 
 
+def test_errors_name_no_home_wherever_it_stands(tmp_path: Path) -> None:
+    assert app_of(tmp_path, HOME="/data/ann").scrub("in /data/ann/x and /home/ann/y") == "in ~/x and ~/y"
+
+
+def test_providers_have_the_ports_that_are_set(tmp_path: Path) -> None:
+    app = app_of(tmp_path, PARLEY_PORT_OPENROUTER="9993")
+    assert {spec.name: spec.port for spec in app.catalogue.providers} == {
+        "vertex_claude": 8090, "vertex_gemini": 8091, "github_models": 8092, "openrouter": 9993,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["PARLEY_CONFIG", "PARLEY_WORKSPACE_ROOTS"])
+def test_the_home_of_a_user_there_is_not_is_wrong_use(tmp_path: Path, name: str) -> None:
+    with pytest.raises(WrongUse, match="~nobody-here/x: there is no such user"):
+        app_of(tmp_path, **{name: "~nobody-here/x"})
+
+
 @pytest.mark.parametrize("env", [{"PARLEY_THREAD_TTL_DAYS": "never"}, {"PARLEY_CHAIN": "x"}, {"PARLEY_CONFIG": "/nowhere.toml"}])
 def test_a_wrong_setting_is_wrong_use(tmp_path: Path, env: dict[str, str]) -> None:
     with pytest.raises(WrongUse):
