@@ -11,6 +11,7 @@ import base64
 import binascii
 import errno
 import hashlib
+import itertools
 import os
 import re
 import stat
@@ -67,6 +68,7 @@ class FileReader:
     def __init__(self, workspace: Path, roots: Sequence[Path] = (), *, limits: Limits | None = None) -> None:
         self._workspace = Path(os.path.realpath(workspace))
         self._roots = tuple(Path(os.path.realpath(root)) for root in (roots or (workspace,)))
+        self._labels = _labels(self._roots, self._workspace)
         self._limits = limits or Limits()
 
     async def read(self, files: Sequence[str], images: Sequence[str] = ()) -> Reading:
@@ -142,7 +144,7 @@ class FileReader:
         if real.is_relative_to(self._workspace):
             below_workspace = real.relative_to(self._workspace)
             return Place(root, below.parts, _unicode(below_workspace.as_posix()))
-        return Place(root, below.parts, _unicode("/".join((root.name, *below.parts))))
+        return Place(root, below.parts, _unicode("/".join((self._labels[root], *below.parts))))
 
     def _below_root(self, path: Path) -> tuple[Path | None, PurePath]:
         """Return the path's root and the rest, having checked the names in the rest; where the root itself lies is the user's choice."""
@@ -229,6 +231,15 @@ def _guarded(reading: Reading, named: str, number: int, most: int, read: Callabl
     else:
         if attachment is not None:
             reading.attachments.append(attachment)
+
+
+def _labels(roots: Iterable[Path], workspace: Path) -> dict[Path, str]:
+    """Return what files below each root are shown under: its name, numbered where another file could bear the same path."""
+    labels: dict[Path, str] = {}
+    for root in dict.fromkeys(roots):
+        names = (root.name if number == 1 else f"{root.name}-{number}" for number in itertools.count(1))
+        labels[root] = next(name for name in names if name not in labels.values() and not (name and os.path.lexists(workspace / name)))
+    return labels
 
 
 def _unique(names: Iterable[str]) -> list[str]:

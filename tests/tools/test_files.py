@@ -245,6 +245,18 @@ async def test_a_file_that_grows_while_it_is_read_stays_within_the_limit(workspa
         reader.take(Place(Path("/proc/self"), ("status",), place.shown), 4)
 
 
+async def test_files_of_the_same_name_below_different_roots_are_all_sent(workspace: Path, tmp_path: Path) -> None:
+    roots = [workspace, tmp_path / "one" / "src", tmp_path / "two" / "src"]
+    (workspace / "src").mkdir()
+    for folder in (workspace / "src", *roots[1:]):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "x.py").write_text(f"# {folder}\n")
+    named = [str(folder / "x.py") for folder in (workspace / "src", *roots[1:])]
+    reading = await FileReader(workspace, roots).read([*named, *named])
+    assert [attachment.path for attachment in reading.attachments] == ["src/x.py", "src-2/x.py", "src-3/x.py"]
+    assert (len({attachment.digest for attachment in reading.attachments}), reading.warnings) == (3, [])
+
+
 async def test_files_of_one_call_are_bounded_together_and_in_number(workspace: Path) -> None:
     for name in ("b.txt", "c.txt"):
         (workspace / name).write_text("x" * 60)
