@@ -33,5 +33,5 @@ SPEC = ProviderSpec(
     models=rows("openrouter", MODELS),
     openai_reasoning_prefixes=("openai/gpt-5", "openai/o"),
     cache_control_prefixes=("anthropic/",),
-    headers={"http-referer": "https://pypi.org/project/parley-mcp/", "x-title": "Parley"},
+    headers={"x-title": "Parley"},
 )
