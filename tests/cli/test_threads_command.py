@@ -32,7 +32,7 @@ def stored(home: Path, use: Callable[[SqliteThreadStore], Awaitable[str]]) -> st
     return asyncio.run(used())
 
 
-def conversation(home: Path, question: str = "Which queue?", *, workspace: str = "/work/space") -> str:
+def conversation(home: Path, question: str = "Which queue?", *, workspace: str = "/projects/space") -> str:
     """The id of a thread of two exchanges, of which the second was interrupted."""
 
     async def record(store: SqliteThreadStore) -> str:
@@ -60,7 +60,7 @@ def test_threads_are_listed_with_their_ids(here: Here, home: Path, tmp_path: Pat
     status, out, err = here("threads", "ls")
     assert (status, err) == (0, "")
     assert [line.split()[0] for line in out.splitlines()] == [second, first]
-    assert "Which tabs?" in out and "/work/space" in out
+    assert "Which tabs?" in out and "/projects/space" in out
     rows = json.loads(here("threads", "ls", "--json")[1])["threads"]
     assert set(rows[0]) == {"continuation_id", "title", "turns", "updated", "workspace"}
     assert [row["continuation_id"] for row in json.loads(here("threads", "ls", "--json", "--here")[1])["threads"]] == [second]
@@ -117,7 +117,7 @@ def test_without_json_an_export_is_markdown(here: Here, home: Path) -> None:
 def test_show_tells_about_the_thread_as_well(here: Here, home: Path) -> None:
     thread_id = conversation(home)
     document = json.loads(here("threads", "show", thread_id.upper(), "--json")[1])
-    assert (document["continuation_id"], document["title"], document["workspace"]) == (thread_id, "Which queue?", "/work/space")
+    assert (document["continuation_id"], document["title"], document["workspace"]) == (thread_id, "Which queue?", "/projects/space")
     assert document["turns"] == json.loads(here("threads", "export", thread_id, "--json")[1])["turns"]
 
 
