@@ -36,13 +36,13 @@ class ListedModel(Frozen):
 
 
 class ListedProvider(Frozen):
-    """One provider. The first model is its default; `more` counts those that are not shown."""
+    """One provider. The first model is its default; `hint` says what is wrong, `more` counts models that are not shown."""
 
     name: str
     port: int
     configured: bool
     healthy: bool
-    hint: Annotated[str, OmitEmpty] = ""
+    hint: str = ""
     models: tuple[ListedModel, ...] = ()
     more: Annotated[int | None, OmitEmpty] = None
 

@@ -34,4 +34,4 @@ class ChatAnswer(Result):
     provider: str
     usage: Usage
     attempts: Annotated[tuple[Attempt, ...], OmitEmpty] = ()
-    warnings: Annotated[tuple[Warned, ...], OmitEmpty] = ()
+    warnings: tuple[Warned, ...] = ()

@@ -27,6 +27,7 @@ async def test_an_answer_says_who_gave_it_what_it_took_and_how_to_go_on(house: H
         "model": "claude-sonnet-4-5",
         "provider": "vertex_claude",
         "usage": {"input_tokens": 10, "output_tokens": 5, "cached_tokens": 0, "cost_usd": pytest.approx(0.000105)},
+        "warnings": [],
     }
 
 
@@ -179,7 +180,7 @@ async def test_files_and_images_go_to_the_model_and_refused_ones_are_named(house
 async def test_a_great_deal_of_text_is_prepared_beside_the_event_loop_and_sent_whole(house: House, workspace: Path) -> None:
     (workspace / "big.txt").write_text("word " * 60_000)
     answer = await house.call("chat", {"prompt": "x", "files": ["big.txt"], "model": "gemini"})
-    assert "warnings" not in answer
+    assert answer["warnings"] == []
     assert house.received("vertex_gemini").count("word ") == 60_000
 
 

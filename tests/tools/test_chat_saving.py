@@ -55,7 +55,7 @@ async def test_a_nearly_spent_budget_is_a_warning_and_the_answer_is_counted(work
 
 async def test_half_a_budget_is_no_warning(workspace: Path) -> None:
     answer = await House(workspace, budget=Budget(Purse(1.0), 5.0)).call("chat", {"prompt": "x"})
-    assert "warnings" not in answer
+    assert answer["warnings"] == []
 
 
 async def test_a_ledger_that_fails_after_the_answer_costs_only_the_warning(workspace: Path) -> None:
@@ -69,7 +69,7 @@ async def test_a_ledger_that_fails_after_the_answer_costs_only_the_warning(works
             return 4.5
 
     answer = await House(workspace, budget=Budget(Failing(0), 5.0)).call("chat", {"prompt": "x"})
-    assert "warnings" not in answer
+    assert answer["warnings"] == []
 
 
 # --- the store ---------------------------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ async def test_a_thread_of_another_workspace_goes_on_with_a_warning(workspace: P
         answer = await other.call("chat", {"prompt": "y", "continuation_id": first["continuation_id"], "branch_from": branch_from})
         assert [warning["code"] for warning in answer["warnings"]] == ["other_workspace"]
     branch = await other.call("chat", {"prompt": "z", "continuation_id": answer["continuation_id"]})
-    assert "warnings" not in branch
+    assert branch["warnings"] == []
 
 
 async def test_concurrent_questions_on_one_thread_both_land(house: House) -> None:

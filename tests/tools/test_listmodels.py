@@ -21,6 +21,7 @@ async def test_every_provider_is_listed_with_its_models_in_order(house: House) -
         "port": 8090,
         "configured": True,
         "healthy": True,
+        "hint": "",
         "models": [
             {
                 "name": "vertex_claude/claude-sonnet-4-5",
@@ -36,8 +37,8 @@ async def test_every_provider_is_listed_with_its_models_in_order(house: House) -
 
 async def test_a_provider_without_a_key_says_how_to_configure_it(workspace: Path) -> None:
     providers = (await House(workspace, configured=["vertex_gemini"]).call("listmodels"))["providers"]
-    found = {row["name"]: (row["configured"], row["healthy"], row.get("hint")) for row in providers}
-    assert found["vertex_gemini"] == (True, True, None)
+    found = {row["name"]: (row["configured"], row["healthy"], row["hint"]) for row in providers}
+    assert found["vertex_gemini"] == (True, True, "")
     assert found["openrouter"] == (False, False, "Set OPENROUTER_KEY.")
 
 
