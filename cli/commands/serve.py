@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 def run(context: Context, arguments: list[str]) -> int:
-    """Serve until the client leaves, or until a signal."""
+    """Serve until the client leaves, or until a signal; the process ends with it."""
     options = _parser(context).parse_args(arguments)
     env = context.environment(options)
     configure_logging(env, secrets(env))
@@ -39,7 +39,9 @@ def run(context: Context, arguments: list[str]) -> int:
         _warn_of_settings(env)
         app, server = _built(env, enabled)
     asyncio.run(_serve(app, server, options, host, token))
-    return 0
+    from cli._exit import end_process
+
+    end_process()
 
 
 def _parser(context: Context) -> argparse.ArgumentParser:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simulator import ThreadedSimulator
+from tests.main_job.conftest import Start
 from tests.main_job.process import Parley
 from tests.main_job.wires import PROVIDERS, asked, text_of
 
@@ -53,3 +54,16 @@ def test_progress_tells_the_elapsed_time_while_a_model_thinks(parley: Parley, si
     assert {one["progressToken"] for one in told} == {"token-7"} and len(told) == 2
     assert 1 <= told[0]["progress"] < told[1]["progress"] < 4
     assert told[0]["message"].startswith("vertex_gemini/") and told[0]["message"].endswith("is thinking (1 s)")
+
+
+@pytest.mark.parametrize("provider", ["github_models", "vertex_claude"])
+def test_a_client_that_leaves_while_libraries_are_still_loading_takes_the_process_with_it(
+    start: Start, sim: ThreadedSimulator, provider: str
+) -> None:
+    parley = start()
+    sim.fault(provider, "hang_before_headers")
+    parley.begin("chat", prompt="x", model=provider)
+    sim.until(lambda log: [entry for entry in log if entry["provider"] == provider], timeout=30)  # the others' paths are being warmed
+    parley.close()
+    assert parley.process.returncode == 0
+    sim.until(lambda log: [entry for entry in log if entry["provider"] == provider and entry["disconnected"]])
