@@ -90,8 +90,8 @@ class _Bodies:
     def output_tokens(self, model: ModelInfo) -> int:
         """Return how long an answer to ask for: what was wanted, but no more than the model gives or half its window holds."""
         default = self.call.app.limits.default_output_tokens * (2 if model.reasoning else 1)
-        wanted = min(default, model.context_window // 2) if self.question.max_output_tokens is None else self.question.max_output_tokens
-        return min(wanted, model.max_output)
+        wanted = default if self.question.max_output_tokens is None else self.question.max_output_tokens
+        return min(wanted, model.max_output, max(1, model.context_window // 2))
 
     async def prepare(self, model: ModelInfo) -> Mapping[str, Any]:
         """Return the Messages API body for one model. Raises ContextTooLong when even the prompt alone does not fit."""

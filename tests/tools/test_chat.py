@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from providers.base import ModelInfo
 from tests.tools.house import House
 from tools.limits import Limits
 from tools.roles import RoleBook
@@ -152,6 +153,13 @@ async def test_the_output_limit_is_held_to_what_the_model_gives(house: House, mo
     body = house.body(MODELS_BY_ALIAS[model])
     assert body["max_tokens"] == sent
     assert "temperature" not in body
+
+
+async def test_a_model_that_may_fill_its_whole_window_with_output_still_gets_the_prompt(workspace: Path) -> None:
+    all_output = ModelInfo(provider="openrouter", id="vendor/all-output", context_window=8_000, max_output=8_000)
+    house = House(workspace, models={"openrouter": [all_output]})
+    await house.call("chat", {"prompt": "Hello?", "model": "openrouter", "max_output_tokens": 8_000})
+    assert house.body("openrouter")["max_tokens"] == 4_000
 
 
 MODELS_BY_ALIAS = {"sonnet": "vertex_claude", "gemini": "vertex_gemini", "gpt": "github_models"}
