@@ -289,10 +289,14 @@ class Catalogue:
         )
 
     def _none_configured(self) -> NotConfigured:
+        others = [spec.name for spec in self.providers if self.configured(spec.name)]
+        if others:
+            hint = f"Name a model of {' or '.join(others)}, or add {' or '.join(others)} to PARLEY_CHAIN."
+            return NotConfigured(f"No provider of the chain is configured: {', '.join(self._order)}.", hint=hint)
         return NotConfigured("No provider is configured.", hint=self._how_to_configure())
 
     def _how_to_configure(self) -> str:
-        return "Configure at least one. " + " ".join(f"{spec.name}: {spec.hint}" for spec in self.providers)
+        return "Configure at least one. " + " ".join(f"{spec.name}: {self.problem(spec.name)} {spec.hint}" for spec in self.providers)
 
     async def refresh(self) -> None:
         """Fetch the live lists that are due; returns when they are in or have failed."""

@@ -89,7 +89,7 @@ def _listed(app: App, spec: ProviderSpec, query: str | None, most: int | None) -
         port=spec.port,
         configured=configured,
         healthy=configured and trouble is None,
-        hint=app.scrub(trouble or "") if configured else app.catalogue.hint(spec.name),
+        hint=app.scrub((trouble or "") if configured else f"{app.catalogue.problem(spec.name)} {app.catalogue.hint(spec.name)}"),
         models=tuple(map(_model, shown)),
         more=len(models) - len(shown) or None,
     )

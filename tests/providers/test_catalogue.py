@@ -284,7 +284,13 @@ def test_with_no_provider_at_all_the_error_says_how_to_configure_each(name: str)
     with pytest.raises(NotConfigured) as missing:
         routed(name, ())
     assert missing.value.message == "No provider is configured."
-    assert all(f"Set {provider.upper()}_KEY." in missing.value.hint for provider in PROVIDERS)
+    assert all(f"{provider}: {provider.upper()}_KEY is not set. Set {provider.upper()}_KEY." in missing.value.hint for provider in PROVIDERS)
+
+
+def test_a_chain_of_unconfigured_providers_is_told_from_no_provider_at_all() -> None:
+    with pytest.raises(NotConfigured, match="No provider of the chain is configured: openrouter") as missing:
+        catalogue(("vertex_gemini",), order=("openrouter",)).routes()
+    assert missing.value.hint == "Name a model of vertex_gemini, or add vertex_gemini to PARLEY_CHAIN."
 
 
 def test_with_no_provider_at_all_an_unknown_name_says_both() -> None:

@@ -122,7 +122,7 @@ class House:
             )
             for number, (name, one) in enumerate(MODELS.items())
         ]
-        problems = {name: None if name in configured else "no key" for name in MODELS}
+        problems = {name: None if name in configured else "No key is set." for name in MODELS}
         self.app = App(
             catalogue=Catalogue(specs, problems=problems, order=list(MODELS)),
             chain=Chain(self.upstreams.__getitem__, self.health, budget=budget),

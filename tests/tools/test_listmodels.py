@@ -39,7 +39,7 @@ async def test_a_provider_without_a_key_says_how_to_configure_it(workspace: Path
     providers = (await House(workspace, configured=["vertex_gemini"]).call("listmodels"))["providers"]
     found = {row["name"]: (row["configured"], row["healthy"], row["hint"]) for row in providers}
     assert found["vertex_gemini"] == (True, True, "")
-    assert found["openrouter"] == (False, False, "Set OPENROUTER_KEY.")
+    assert found["openrouter"] == (False, False, "No key is set. Set OPENROUTER_KEY.")
 
 
 async def test_a_provider_in_trouble_says_why(house: House) -> None:
