@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from pydantic import SecretStr
+
 from cli.context import parley_version
 from cli.environment import secrets
 from cli.output import WrongUse
@@ -124,6 +126,8 @@ def build_app(env: Mapping[str, str], *, workspace: Path) -> App:
     file = None if path is None else _load(path)
     env = {**(file.variables() if file else {}), **env}
     settings = _checked(lambda: ProviderSettings.from_env(env))
+    # The providers cut messages, and half a secret is not found any more: so they have to know them all.
+    settings = settings.model_copy(update={"other_secrets": tuple(map(SecretStr, secrets(env)))})
     memory = _checked(lambda: MemoryConfig.from_env(env))
     catalogue, upstreams, live = _models(settings, file, home)
     health = LocalHealth(failures=settings.breaker_failures, open_seconds=settings.breaker_open_seconds)
@@ -142,7 +146,7 @@ def build_app(env: Mapping[str, str], *, workspace: Path) -> App:
         budget=budget,
         limits=limits,
         roles=RoleBook(_role_folders(path, file)),
-        scrub=partial(scrub, secrets=(*secrets(env), *settings.secrets()), home=env.get("HOME", "")),
+        scrub=partial(scrub, secrets=settings.secrets(), home=env.get("HOME", "")),
         on_close=(live.aclose, upstreams.aclose, ledger.aclose),
     )
 

@@ -49,6 +49,8 @@ class ProviderSettings(Frozen):
     """By provider name."""
     keys: Mapping[str, SecretStr] = Field(default_factory=dict)
     """By provider name; only providers that take a key, and have one."""
+    other_secrets: tuple[SecretStr, ...] = ()
+    """Credentials of the environment that are no provider's, and must not get out all the same."""
     chain: tuple[str, ...] = tuple(spec.name for spec in SPECS)
     adapter: Literal["litellm", "native"] | None = None
     timeouts: Timeouts = Timeouts()
@@ -94,7 +96,8 @@ class ProviderSettings(Frozen):
 
     def secrets(self) -> tuple[str, ...]:
         """Return the credentials there are, for scrubbing."""
-        return (*(key.get_secret_value() for key in self.keys.values()), *self.proxies.secrets())
+        known = (*self.keys.values(), *self.other_secrets)
+        return (*(secret.get_secret_value() for secret in known), *self.proxies.secrets())
 
 
 def why_not_configured(spec: ProviderSpec, settings: ProviderSettings) -> str | None:

@@ -91,6 +91,7 @@ SHAPES: dict[str, Shape] = {
     "broken event": lambda provider, text: Reply(200, SSE, events(*BEGUN[provider], f'{{"choices": [{{{text}')),
     "event of the wrong shape": lambda _, text: Reply(200, SSE, events({"type": text, "choices": [text], "candidates": [text]})),
     "strange words in an event": strange_words,
+    "cut by the limit of a message": lambda _, text: Reply(500, "text/plain", "x" * (300 - len("HTTP 500: ") - 14) + " " + text),
 }
 
 

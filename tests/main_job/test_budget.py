@@ -18,7 +18,7 @@ def test_spending_is_warned_of_then_refused_without_a_call_upstream_in_every_pro
     sim.rule("vertex_claude", "an answer", usage=CALL)
     answers = [one.chat("x", model="vertex_claude/claude-sonnet-4-5") for _ in range(3)]
     assert [answer["usage"]["cost_usd"] for answer in answers] == [pytest.approx(PRICE)] * 3
-    assert [[warning["code"] for warning in answer.get("warnings", ())] for answer in answers] == [[], ["budget_near"], ["budget_near"]]
+    assert [[warning["code"] for warning in answer["warnings"]] for answer in answers] == [[], ["budget_near"], ["budget_near"]]
     assert "$0.04 of today's $0.04" in answers[1]["warnings"][0]["message"]
     sim.reset("log")
     for server in (two, one):
