@@ -284,7 +284,8 @@ def test_with_no_provider_at_all_the_error_says_how_to_configure_each(name: str)
     with pytest.raises(NotConfigured) as missing:
         routed(name, ())
     assert missing.value.message == "No provider is configured."
-    assert all(f"{provider}: {provider.upper()}_KEY is not set. Set {provider.upper()}_KEY." in missing.value.hint for provider in PROVIDERS)
+    keys = {provider: f"{provider.upper()}_KEY" for provider in PROVIDERS}
+    assert all(f"{provider}: {key} is not set. Set {key}." in missing.value.hint for provider, key in keys.items())
 
 
 def test_a_chain_of_unconfigured_providers_is_told_from_no_provider_at_all() -> None:
