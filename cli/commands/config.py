@@ -46,7 +46,7 @@ def run(context: Context, arguments: list[str]) -> int:
     if options.json:
         put_json(document)
         return 0
-    add = f"-- {shlex.quote(script)} serve"
+    add = f"-- {_on_path(script) or shlex.quote(script)} serve"
     put(f"claude mcp add parley {add}\n\n")
     put_json(document)
     say(f"Pass secrets as references, such as: claude mcp add parley -e OPENROUTER_API_KEY='${{OPENROUTER_API_KEY}}' {add}")
@@ -66,6 +66,12 @@ def console_script() -> str:
     if found is None:
         raise Failed("the command parley is not installed; install it with `pipx install .` or `uv tool install .`")
     return os.path.abspath(found)
+
+
+def _on_path(script: str) -> str | None:
+    """Return the bare name of the command when PATH leads to this very script."""
+    found = shutil.which("parley")
+    return "parley" if found is not None and os.path.samefile(found, script) else None
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:

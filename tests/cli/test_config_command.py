@@ -17,8 +17,16 @@ from tests.cli.run import PARLEY, Here, parley
 ROOT = Path(__file__).parent.parent.parent
 
 
+def test_the_line_names_the_command_alone_where_the_path_leads_to_it(here: Here) -> None:
+    status, out, err = here("config", "claude", env={"PATH": f"{PARLEY.parent}{os.pathsep}{os.environ['PATH']}"})
+    line, _, document = out.partition("\n\n")
+    assert (status, line) == (0, "claude mcp add parley -- parley serve")
+    assert json.loads(document)["mcpServers"]["parley"]["command"] == str(PARLEY)
+    assert err.endswith("'${OPENROUTER_API_KEY}' -- parley serve\n")
+
+
 def test_the_line_and_the_json_call_the_console_script_by_its_absolute_path(here: Here, tmp_path: Path) -> None:
-    status, out, err = parley("config", "claude", cwd=tmp_path)
+    status, out, err = parley("config", "claude", cwd=tmp_path, env={"PATH": "/usr/bin:/bin"})
     assert status == 0
     line, _, document = out.partition("\n\n")
     assert line == f"claude mcp add parley -- {PARLEY} serve"
