@@ -1,4 +1,4 @@
-"""Threads in the memory of one process: what SQLite keeps, until the process ends. For tests, and for homes that cannot be written."""
+"""Threads in the memory of one process: what SQLite keeps, until the process ends. For tests: `parley` itself keeps no thread this way."""
 
 from __future__ import annotations
 

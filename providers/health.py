@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from conversation.messages import Frozen
-
 RefusalCause = Literal["breaker_open", "parked", "set_aside"]
 
 ASIDE_SECONDS = 60.0
@@ -66,10 +64,3 @@ class Ledger(Protocol):
 
     async def spent(self, day: str) -> float: ...
     async def add(self, day: str, usd: float) -> None: ...
-
-
-class ProviderHealth(Frozen):
-    """What listmodels and /ready show of a provider."""
-
-    healthy: bool
-    reason: str = ""
