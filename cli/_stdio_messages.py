@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,11 +70,29 @@ def parse(line: bytes) -> JSONRPCMessage | Refusal:
     try:
         message = jsonrpc_message_adapter.validate_json(line, by_name=False)
     except ValidationError:
-        return _refusal(line)
+        mended = _mended(line)
+        return _refusal(line) if mended is None else parse(mended)
     # An id that is no id (null, 1.5, true) leaves a shape that validates as a notification, which nobody would answer.
     if isinstance(message, JSONRPCNotification) and b'"id"' in line and "id" in cast(dict[str, object], from_json(line)):
         return Refusal(INVALID_REQUEST, "Invalid request: id must be a string or an integer")
     return message
+
+
+def _mended(line: bytes) -> bytes | None:
+    """The line with halves of surrogate pairs replaced, None when it holds none.
+
+    A client in JavaScript that cuts a text inside an emoji writes one half as \\ud83d, which its own JSON allows and the parser here does not.
+    """
+    if b"\\ud" not in line and b"\\uD" not in line:
+        return None
+    from tools.bounds import clean
+
+    try:
+        whole = json.dumps(json.loads(line), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return None
+    mended = clean(whole)
+    return None if mended == whole else mended.encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,16 @@ async def test_an_error_says_nothing_of_the_line_it_is_about(wired: Wired) -> No
     assert b"sk-123" not in await wired.line()
 
 
+async def test_text_cut_in_the_middle_of_an_emoji_is_taken(wired: Wired) -> None:
+    await wired.initialize()
+    halves = {rb"cut \ud83d": "cut \ufffd", rb"\uD83D\uDE00 \uDE00": "\U0001f600 \ufffd", rb"\\ud83d": r"\ud83d"}
+    for number, (written, said) in enumerate(halves.items(), 100):
+        call = b'{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"echo","arguments":{"text":"%s"}}}\n'
+        await wired.send(call % (number, written))
+        answer = await wired.receive()
+        assert (answer["id"], answer["result"]["content"][0]["text"]) == (number, said)
+
+
 async def test_blank_lines_are_ignored_and_windows_line_ends_accepted(wired: Wired) -> None:
     await wired.send(b'\n  \n\r\n\t\n{"jsonrpc":"2.0","id":"crlf","method":"ping"}\r\n')
     assert await wired.receive() == {"jsonrpc": "2.0", "id": "crlf", "result": {}}
