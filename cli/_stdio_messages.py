@@ -81,7 +81,7 @@ def parse(line: bytes) -> JSONRPCMessage | Refusal:
 def _mended(line: bytes) -> bytes | None:
     """The line with halves of surrogate pairs replaced, None when it holds none.
 
-    A client in JavaScript that cuts a text inside an emoji writes one half as \\ud83d, which its own JSON allows and the parser here does not.
+    A client in JavaScript that cuts a text inside an emoji writes one half as \\ud83d: its own JSON allows that, the parser here does not.
     """
     if b"\\ud" not in line and b"\\uD" not in line:
         return None
