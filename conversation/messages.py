@@ -51,7 +51,18 @@ class Attempt(Frozen):
 
 
 WarningCode = Literal[
-    "not_saved", "file_refused", "truncated", "condensed", "lexical_memory", "prose_review", "budget_near", "other_workspace"
+    "not_saved",
+    "file_refused",
+    "truncated",
+    "condensed",
+    "lexical_memory",
+    "prose_review",
+    "budget_near",
+    "other_workspace",
+    "single_answer",  # one model of a panel answered
+    "no_synthesis",  # nobody compared a panel's answers
+    "unsupported_claim",  # what a model said of others' words or of code was not borne out by them, and dropped
+    "incomplete",  # a part of the work was not done
 ]
 
 

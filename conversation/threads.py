@@ -122,6 +122,14 @@ class ThreadStore(Protocol):
         """Land the caller's turn alone, as interrupted. An exchange that has landed already stays as it is."""
         ...
 
+    async def append(self, thread_id: str, turn: NewTurn, *, uid: str) -> Turn:
+        """Land one turn that belongs to no exchange, such as a summary, under an id of its own, and return it.
+
+        Repeating a uid of the thread adds nothing and returns the turn that is there. The thread does not count as used by it.
+        Raises ThreadNotFound and ThreadExpired.
+        """
+        ...
+
     async def load(self, thread_id: str) -> Thread:
         """Return the thread. Raises ThreadNotFound or ThreadExpired. Exchanges whose process died show as interrupted."""
         ...

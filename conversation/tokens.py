@@ -13,6 +13,7 @@ import base64
 import binascii
 import math
 import struct
+from collections.abc import Iterable
 
 # Hundredths of a token per character, by class. One code point beyond ASCII is told apart by how many bytes it takes in UTF-8.
 _LETTER, _DIGIT, _SPACE, _NEWLINE, _PUNCTUATION = 28, 80, 14, 65, 100
@@ -49,6 +50,17 @@ def _weigh(data: bytes) -> int:
 
 def _count(data: bytes, wanted: bytes) -> int:
     return len(data) - len(data.translate(None, wanted))
+
+
+def fair_limit(costs: Iterable[int], room: int) -> float:
+    """Return the largest limit under which the costs, each cut to it, fit into the room."""
+    ordered = sorted(costs)
+    for index, cost in enumerate(ordered):
+        left = len(ordered) - index
+        if cost * left > room:
+            return max(room // left, 0)
+        room -= cost
+    return math.inf
 
 
 def image_tokens(size: tuple[int, int] | None) -> int:

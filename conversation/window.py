@@ -5,24 +5,26 @@
 - Whose voice each turn speaks in. The target model's own answers are assistant messages; the caller's turns are user
   messages; every other model's words are quoted inside a user message, in a fence that names their author.
 - Where a file stands. Each file goes in once, in its newest version, at the turn that brought that version.
-- What gives way when it is too much. No single turn or file may take more than a quarter of the budget while something
+- What gives way when it is too much. If the thread does not fit as it is, the summary that leaves the most turns in stands for
+  those it covers (conversation.summaries). No single turn or file may take more than a quarter of the budget while something
   else needs the room: what is larger is cut in the middle. Then the oldest turns are left out. The prompt is never cut.
 """
 
 from __future__ import annotations
 
+import bisect
 import itertools
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 from conversation.errors import ContextTooLong
-from conversation.fences import DATA_NOTE, cut_middle, defuse, file_tags, label, numbered, turn_tags
+from conversation.fences import DATA_NOTE, cut_middle, defuse, file_tags, label, numbered, summary_tags, turn_tags
 from conversation.messages import Frozen, Warned
+from conversation.summaries import covered, is_summary, views
 from conversation.threads import Attachment, Turn
-from conversation.tokens import estimate_tokens, image_size, image_tokens
+from conversation.tokens import estimate_tokens, fair_limit, image_size, image_tokens
 
 __all__ = ["Window", "build_window", "estimate_tokens", "image_tokens"]
 
@@ -94,6 +96,8 @@ class _Entry:
 
     role: Role
     parts: tuple[_Part, ...]
+    pinned: bool = False
+    """Stays when older entries are left out: a summary, which stands first."""
 
     def price(self, limit: float) -> int:
         return _OVERHEAD + sum(part.price(limit) for part in self.parts)
@@ -108,17 +112,27 @@ def build_window(
     Turns that are not done are passed over. Raises ContextTooLong when the prompt alone, or the prompt with the barest
     mention of its files, is over `budget_tokens`.
     """
-    turns = sorted((turn for turn in history if turn.state == "done"), key=lambda turn: turn.seq)
-    entries = _entries(turns, prompt, attachments, model, images)
     if estimate_tokens(prompt) + _OVERHEAD > budget_tokens:
         raise _too_long("The prompt alone", model, budget_tokens)
-    kept, limit = _fit(entries, budget_tokens)
+    shown = views(history)
+
+    def fitted(number: int) -> tuple[list[_Entry], int, float]:
+        entries = _entries(shown[number], prompt, attachments, model, images)
+        return entries, *_fit(entries, budget_tokens)
+
+    def fits(number: int) -> bool:
+        entries, kept, _ = fitted(number)
+        return kept == len(entries)
+
+    # Each view is shorter than the one before; the first that fits leaves the most in.
+    number = min(bisect.bisect_left(range(len(shown) - 1), True, key=fits), len(shown) - 1)
+    entries, kept, limit = fitted(number)
     while True:
         window = _assemble(entries, kept, limit)
         if window.tokens <= budget_tokens:
             break
         # Estimates of parts do not quite add up to the estimate of the whole; give way a little more.
-        if kept > 1:
+        if kept > 1 + entries[0].pinned:
             kept -= 1
         elif limit >= 1:
             limit = min(limit, float(budget_tokens)) // 2
@@ -129,7 +143,14 @@ def build_window(
         for item in attachments
         if item.kind == "image" and not images
     ]
-    return window.model_copy(update={"warnings": (*window.warnings, *refused)})
+    condensed = _condensed(shown[number])
+    return window.model_copy(update={"warnings": (*condensed, *window.warnings, *refused)})
+
+
+def _condensed(view: Sequence[Turn]) -> list[Warned]:
+    upto = covered(view[0]) if view else 0
+    said = f"Turns 1 to {upto} were sent as a summary: the thread is too long for the model's window. They stay in the thread in full."
+    return [Warned(code="condensed", message=said)] if upto else []
 
 
 def _too_long(what: str, model: str, budget: int) -> ContextTooLong:
@@ -147,8 +168,8 @@ def _entries(turns: Sequence[Turn], prompt: str, attachments: Sequence[Attachmen
     entries: list[_Entry] = []
     for index, turn in enumerate(turns):
         files = _files(carried[index], index, newest, images)
-        own = turn.role == "assistant" and f"{turn.provider}/{turn.model}" == model
-        entries.append(_Entry("assistant" if own else "user", (*files, _words(turn, own))))
+        own = turn.role == "assistant" and f"{turn.provider}/{turn.model}" == model and not is_summary(turn) and not _stance(turn)
+        entries.append(_Entry("assistant" if own else "user", (*files, _words(turn, own)), pinned=is_summary(turn)))
     files = _files(carried[-1], len(turns), newest, images)
     entries.append(_Entry("user", (*files, _Part("prompt", prompt if prompt.strip() else "(no text)", whole=True))))
     return entries
@@ -158,8 +179,15 @@ def _words(turn: Turn, own: bool) -> _Part:
     text = turn.content if turn.content.strip() else "(no text)"
     if own or turn.role == "user":
         return _Part(f"turn {turn.seq}", text)
+    if is_summary(turn):
+        return _Part(f"summary of turns 1 to {covered(turn)}", defuse(text), summary_tags(covered(turn)))
     author = f"{turn.provider}/{turn.model}" if turn.model else "parley"
-    return _Part(f"turn {turn.seq}", defuse(text), turn_tags(author, turn.tool))
+    return _Part(f"turn {turn.seq}", defuse(text), turn_tags(author, turn.tool, _stance(turn)))
+
+
+def _stance(turn: Turn) -> str:
+    """The side a model was asked to argue, which is not its own view; empty when it spoke for itself."""
+    return str((turn.meta or {}).get("stance") or "")
 
 
 def _files(items: Iterable[Attachment], index: int, newest: dict[str, tuple[int, Attachment]], images: bool) -> list[_Part]:
@@ -189,29 +217,26 @@ def _file(item: Attachment, images: bool) -> _Part:
 
 
 def _fit(entries: Sequence[_Entry], budget: int) -> tuple[int, float]:
-    """Return how many of the newest entries to keep and the limit for each of their parts."""
+    """Return how many entries to keep, the newest and a pinned one, and the limit for each of their parts."""
     room = budget - _MARKER_TOKENS - estimate_tokens(DATA_NOTE)
     share = max(budget // 4, 1)
+    pinned = int(entries[0].pinned)
     kept, used = 0, 0
-    for entry in reversed(entries):
+    for entry in (*entries[:pinned], *reversed(entries[pinned:])):
         used += entry.price(share)
-        if used > room and kept:
+        if used > room and kept > pinned:
             break
         kept += 1
-    parts = [part for entry in entries[-kept:] for part in entry.parts]
-    fixed = kept * _OVERHEAD + sum(part.cost for part in parts if part.whole)
-    return kept, _level([part.cost for part in parts if not part.whole], room - fixed)
+    shown = _newest(entries, kept)
+    parts = [part for entry in shown for part in entry.parts]
+    fixed = len(shown) * _OVERHEAD + sum(part.cost for part in parts if part.whole)
+    return kept, fair_limit([part.cost for part in parts if not part.whole], room - fixed)
 
 
-def _level(costs: Iterable[int], room: int) -> float:
-    """Return the largest limit under which the costs, each cut to it, fit into the room."""
-    ordered = sorted(costs)
-    for index, cost in enumerate(ordered):
-        left = len(ordered) - index
-        if cost * left > room:
-            return max(room // left, 0)
-        room -= cost
-    return math.inf
+def _newest(entries: Sequence[_Entry], kept: int) -> list[_Entry]:
+    """Return so many entries, in order: a pinned one first of all, then the newest."""
+    pinned = int(entries[0].pinned)
+    return [*entries[:pinned], *entries[len(entries) - max(kept - pinned, 0) :]]
 
 
 # --- parts into messages -------------------------------------------------------------------------------------------
@@ -219,13 +244,14 @@ def _level(costs: Iterable[int], room: int) -> float:
 
 def _assemble(entries: Sequence[_Entry], kept: int, limit: float) -> Window:
     left_out = len(entries) - kept
-    shown = entries[left_out:]
-    pieces: list[tuple[Role, list[str | dict[str, Any]]]] = []
+    shown = _newest(entries, kept)
+    pieces: list[tuple[Role, list[str | dict[str, Any]]]] = [
+        (entry.role, [item for part in entry.parts for item in part.render(limit)]) for entry in shown
+    ]
     if left_out:
-        pieces.append(("user", [f"[{left_out} earlier turn{'s' if left_out > 1 else ''} left out]"]))
+        pieces.insert(int(entries[0].pinned), ("user", [f"[{left_out} earlier turn{'s' if left_out > 1 else ''} left out]"]))
     elif shown[0].role == "assistant":
-        pieces.append(("user", ["[The conversation begins with your words.]"]))
-    pieces.extend((entry.role, [item for part in entry.parts for item in part.render(limit)]) for entry in shown)
+        pieces.insert(0, ("user", ["[The conversation begins with your words.]"]))
     messages = tuple(
         {"role": role, "content": _blocks(item for _, items in group for item in items)}
         for role, group in itertools.groupby(pieces, key=lambda piece: piece[0])

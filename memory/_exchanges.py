@@ -109,6 +109,18 @@ def complete(sql: Sql, at: Instant, exchange_id: str, answers: Sequence[NewTurn]
     return _rows.turns_of(sql, thread_id, exchange_id)
 
 
+def append(sql: Sql, at: Instant, thread_id: str, turn: NewTurn, uid: str) -> Turn:
+    """Land one turn that belongs to no exchange; what is there under its uid is returned as it is."""
+    seq = _rows.last_seq(sql, thread_id, at) + 1
+    found = _rows.turns_of(sql, thread_id, uid)
+    if not found:
+        _insert_turn(sql, thread_id, uid, seq, uid, turn, "done", at.now)
+        _attach(sql, thread_id, uid, turn)
+        sql.execute("UPDATE threads SET last_seq = ? WHERE id = ?", (seq, thread_id))
+        found = _rows.turns_of(sql, thread_id, uid)
+    return found[0]
+
+
 def interrupt(sql: Sql, exchange_id: str) -> None:
     """Land the caller's turn alone, if it is still pending."""
     row = sql.execute("SELECT thread_id, begun, asked FROM exchanges WHERE id = ? AND state = 'pending'", (exchange_id,)).fetchone()

@@ -119,6 +119,15 @@ class InProcessThreadStore:
         held.turns.append(asked.model_copy(update={"seq": len(held.turns) + 1, "state": state}))
         self._exchanges[exchange_id] = replace(known, state=state)
 
+    async def append(self, thread_id: str, turn: NewTurn, *, uid: str) -> Turn:
+        at = self._now()
+        held, uid = self._get(parse_thread_id(thread_id), at), clean(uid)
+        known = next((one for one in held.turns if one.exchange_id == uid), None)
+        if known is None:
+            known = _landed(turn, uid, len(held.turns) + 1, uid, "done", at.now)
+            held.turns.append(known)
+        return known
+
     async def load(self, thread_id: str) -> Thread:
         held = self._get(parse_thread_id(thread_id), self._now())
         return _shown(held, len(held.turns), "")

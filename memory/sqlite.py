@@ -210,6 +210,10 @@ class SqliteThreadStore:
     async def interrupt(self, exchange_id: str) -> None:
         await self._database.run(lambda sql: _exchanges.interrupt(sql, clean(exchange_id)), write=True)
 
+    async def append(self, thread_id: str, turn: NewTurn, *, uid: str) -> Turn:
+        known = parse_thread_id(thread_id)
+        return await self._database.run(lambda sql: _exchanges.append(sql, self._now(), known, turn, clean(uid)), write=True)
+
     async def load(self, thread_id: str) -> Thread:
         known = parse_thread_id(thread_id)
 

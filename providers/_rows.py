@@ -12,7 +12,8 @@ def rows(provider: str, table: str) -> tuple[ModelInfo, ...]:
     """Return the models of a table with the columns id, alias, window, output, in, out, cached and flags.
 
     Prices are in USD per million tokens; `-` stands for none. Flags, comma-separated: reasoning, text (takes no images),
-    nosampling (rejects temperature, top_p and top_k), global (served at that location only). Lines that begin with # are comments.
+    nosampling (rejects temperature, top_p and top_k), global (served at that location only), cheap (does chores such as
+    condensing a thread). Lines that begin with # are comments.
     """
     lines = (line.split() for line in table.splitlines())
     return tuple(_row(provider, cells) for cells in lines if cells and not cells[0].startswith("#"))
@@ -32,6 +33,7 @@ def _row(provider: str, cells: list[str]) -> ModelInfo:
         cached_usd_per_mtok=_price(cached),
         images="text" not in flagged,
         reasoning="reasoning" in flagged,
+        cheap="cheap" in flagged,
         location="global" if "global" in flagged else None,
         drop=NO_SAMPLING if "nosampling" in flagged else frozenset(),
     )

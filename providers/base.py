@@ -28,6 +28,8 @@ class ModelInfo(Frozen):
     cached_usd_per_mtok: float | None = None
     images: bool = True
     reasoning: bool = False
+    cheap: bool = False
+    """Does Parley's own chores at its provider, such as condensing a thread."""
     drop: frozenset[str] = frozenset()
     """Body keys the model rejects, such as temperature on reasoning models."""
     location: str | None = None

@@ -174,6 +174,11 @@ class Catalogue:
                     window = candidate.context_window
         return tuple(chosen)
 
+    def cheap(self) -> tuple[ModelInfo, ...]:
+        """Return the model of each configured provider that does chores, in chain order; a provider's default where none is marked."""
+        listed = [models for provider in self.chain if (models := self.models(provider))]
+        return tuple(next((model for model in models if model.cheap), models[0]) for models in listed)
+
     def _auto(self, last: str | None) -> tuple[ModelInfo, ...]:
         routes = [models[0] for provider in self.chain if (models := self.models(provider))]
         if not routes:

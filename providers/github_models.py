@@ -13,7 +13,7 @@ MODELS = """
 openai/gpt-4.1                 gpt    1_047_576  32_768   -  -   -      -
 openai/gpt-5                   gpt    200_000    100_000  -  -   -      reasoning,nosampling
 openai/gpt-4o                  gpt    128_000    16_384   -  -   -      -
-openai/gpt-4.1-mini            gpt    1_047_576  32_768   -  -   -      -
+openai/gpt-4.1-mini            gpt    1_047_576  32_768   -  -   -      cheap
 openai/gpt-4o-mini             gpt    128_000    4_096    -  -   -      -
 openai/gpt-5-mini              gpt    200_000    100_000  -  -   -      reasoning,nosampling
 openai/o4-mini                 -      200_000    100_000  -  -   -      reasoning,nosampling

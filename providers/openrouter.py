@@ -19,7 +19,7 @@ anthropic/claude-haiku-4.5           haiku   200_000    64_000   1     5     0.1
 openai/gpt-5                         gpt     272_000    128_000  1.25  10    0.125  reasoning,nosampling
 openai/gpt-4.1                       gpt     1_047_576  32_768   2     8     0.5    -
 google/gemini-2.5-flash              gemini  1_048_576  65_536   0.3   2.5   0.03   reasoning
-openai/gpt-4o-mini                   gpt     128_000    16_384   0.15  0.6   0.075  -
+openai/gpt-4o-mini                   gpt     128_000    16_384   0.15  0.6   0.075  cheap
 deepseek/deepseek-chat               -       131_072    8_192    0.28  0.42  0.028  text
 meta-llama/llama-3.3-70b-instruct    -       128_000    4_096    -     -     -      text
 """

@@ -12,7 +12,7 @@ MODELS = """
 # id                alias   window     output   in    out   cached flags
 claude-sonnet-4-6   sonnet  1_000_000  64_000   3     15    0.3    reasoning
 claude-opus-4-8     opus    1_000_000  128_000  5     25    0.5    reasoning,nosampling
-claude-haiku-4-5    haiku   200_000    64_000   1     5     0.1    reasoning
+claude-haiku-4-5    haiku   200_000    64_000   1     5     0.1    reasoning,cheap
 claude-sonnet-5     sonnet  1_000_000  128_000  2     10    0.2    reasoning,nosampling
 claude-opus-4-5     opus    200_000    64_000   5     25    0.5    reasoning
 claude-sonnet-5-5   sonnet  1_000_000  128_000  2     10    0.1    reasoning,nosampling

@@ -17,7 +17,7 @@ gemini-2.5-pro          gemini  1_048_576  65_535  1.25  10    0.125  reasoning
 gemini-2.5-flash        gemini  1_048_576  65_535  0.3   2.5   0.03   reasoning
 gemini-3-pro-preview    gemini  1_048_576  65_535  2     12    0.2    reasoning,global
 gemini-3-flash-preview  gemini  1_048_576  65_535  0.5   3     0.05   reasoning,global
-gemini-3.1-flash-lite   gemini  1_048_576  65_536  0.25  1.5   0.025  reasoning,global
+gemini-3.1-flash-lite   gemini  1_048_576  65_536  0.25  1.5   0.025  reasoning,global,cheap
 gemini-2.5-flash-lite   gemini  1_048_576  65_535  0.1   0.4   0.01   reasoning
 """
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated
 
 from pydantic import Field
 
 from conversation.errors import CallerError, InvalidInput, MemoryUnavailable, StoreError, TooLarge
 from conversation.messages import Frozen, Warned
-from conversation.threads import Attachment, NewTurn, Thread, Turn, parse_thread_id
-from conversation.tokens import estimate_tokens
-from conversation.window import Window, build_window
+from conversation.summaries import is_summary
+from conversation.threads import NewTurn, Thread, Turn, parse_thread_id
 from providers.base import ModelInfo
 from providers.chain import Reply
 from tools.app import App, Call
+from tools.bodies import Bodies
 from tools.bounds import clean, fitting, json_tokens
+from tools.condensing import Condenser
 from tools.recording import recording
 from tools.results import ChatAnswer
 
@@ -36,9 +36,7 @@ SYSTEM = (
     "You are consulted through Parley by a coding assistant on behalf of its user. Answer the last message directly and completely: "
     "you see only this conversation and the files in it, and you have no tools."
 )
-_MARGIN = 256
-"""Tokens kept free for what an upstream adds around messages."""
-_HEAVY_CHARACTERS = 200_000
+_CONDENSE_SECONDS = 30.0
 
 
 class Question(Frozen):
@@ -69,70 +67,17 @@ Choose = Callable[[str | None], Choice]
 """Names the models, given the provider/model that answered last on the thread. Raises UnknownModel and NotConfigured."""
 
 
-@dataclass(slots=True)
-class _Bodies:
-    """Makes the request body for each model asked, and keeps what was said about each."""
-
-    call: Call
-    question: Question
-    system: str
-    history: Sequence[Turn]
-    attachments: Sequence[Attachment]
-    windows: dict[str, Window] = field(default_factory=dict[str, Window])
-
-    @property
-    def heavy(self) -> bool:
-        """Tell whether a body is so much work that it would hold up the event loop for longer than a ping should take."""
-        attached = [*self.attachments, *(item for turn in self.history for item in turn.attachments)]
-        texts = [self.question.prompt, *(turn.content for turn in self.history), *(item.content for item in attached)]
-        return sum(map(len, texts)) > _HEAVY_CHARACTERS
-
-    def output_tokens(self, model: ModelInfo) -> int:
-        """Return how long an answer to ask for: what was wanted, but no more than the model gives or half its window holds."""
-        default = self.call.app.limits.default_output_tokens * (2 if model.reasoning else 1)
-        wanted = default if self.question.max_output_tokens is None else self.question.max_output_tokens
-        return min(wanted, model.max_output, max(1, model.context_window // 2))
-
-    async def prepare(self, model: ModelInfo) -> Mapping[str, Any]:
-        """Return the Messages API body for one model. Raises ContextTooLong when even the prompt alone does not fit."""
-        self.call.say(f"{model.name} is thinking")
-        return await asyncio.to_thread(self._body, model) if self.heavy else self._body(model)
-
-    def _body(self, model: ModelInfo) -> Mapping[str, Any]:
-        output = self.output_tokens(model)
-        room = model.context_window - output - estimate_tokens(self.system) - _MARGIN
-        most = self.call.app.limits.max_window_tokens
-        window = build_window(
-            history=self.history,
-            prompt=self.question.prompt,
-            attachments=self.attachments,
-            model=model.name,
-            budget_tokens=room if most is None else min(room, most),
-            images=model.images,
-        )
-        self.windows[model.name] = window
-        system = self.system if window.system is None else f"{self.system}\n\n{window.system}"
-        body: dict[str, Any] = {"messages": list(window.messages), "max_tokens": output, "system": system}
-        if self.question.temperature is not None:
-            body["temperature"] = self.question.temperature
-        return body
-
-    def warnings(self, reply: Reply) -> list[Warned]:
-        """What was left out of the request that was answered, and whether the answer broke off at its limit."""
-        found = list(self.windows[reply.model.name].warnings)
-        if reply.answer.stop_reason == "max_tokens":
-            message = f"The model stopped at the limit of {self.output_tokens(reply.model):,} output tokens (max_output_tokens)."
-            found.append(Warned(code="truncated", message=message))
-        return found
-
-
 async def ask(call: Call, question: Question, choose: Choose, *, all_attempts: bool = False) -> ChatAnswer:
     """Put the question and return the answer, recorded in its thread.
 
     Raises ParleyError of every kind; nothing is sent upstream when the question, its thread or its model is at fault.
     """
     app = call.app
-    thread_id = _check(app, question)
+    thread_id = checked(app, question.prompt, question.continuation_id)
+    if question.branch_from is not None and thread_id is None:
+        raise InvalidInput("branch_from needs the continuation_id of the thread to branch from.")
+    if question.use_memory:
+        raise MemoryUnavailable("There is no memory to use yet.")
     system = SYSTEM if question.role is None else f"{SYSTEM}\n\n{app.roles.get(question.role).text}"
     choose(None)  # a wrong name is an error before anything is recorded
     if app.budget is not None:
@@ -144,17 +89,26 @@ async def ask(call: Call, question: Question, choose: Choose, *, all_attempts: b
         await exchange.begin(asked, thread_id, question.branch_from)
         history = () if exchange.thread is None else exchange.thread.landed
         choice = choose(_last_model(history))
-        bodies = _Bodies(call, question, system, history, attachments)
+        bodies = Bodies(
+            call,
+            question.prompt,
+            system,
+            history,
+            attachments,
+            temperature=question.temperature,
+            max_output_tokens=question.max_output_tokens,
+            condenser=condenser(call, exchange.thread, choice.deadline_s),
+        )
         reply = await app.chain.ask(
             choice.routes, bodies.prepare, larger=choice.larger, deadline_s=choice.deadline_s, progress=call.say
         )
         text = clean(reply.answer.text)
         landed = await exchange.complete(_answered(question.tool, text, reply))
-    warnings = [*reading.warnings, *bodies.warnings(reply), *exchange.warnings, *await _standing(app, exchange.thread, thread_id)]
+    warnings = [*reading.warnings, *bodies.warnings(reply), *exchange.warnings, *await standing(app, exchange.thread, thread_id)]
     answer = ChatAnswer(
         content="",
-        continuation_id=_going_on(exchange.thread, landed, thread_id),
-        turn=landed.seq if landed else None,
+        continuation_id=exchange.going_on(bool(landed), thread_id),
+        turn=landed[-1].seq if landed else None,
         model=reply.model.id,
         provider=reply.model.provider,
         usage=reply.usage,
@@ -164,36 +118,34 @@ async def ask(call: Call, question: Question, choose: Choose, *, all_attempts: b
     return _filled(answer, text, app.limits.max_answer_tokens)
 
 
-def _going_on(thread: Thread | None, landed: Turn | None, named: str | None) -> str | None:
-    """Return the id to go on with: none for a thread that has nothing saved, the caller's own for one that had."""
-    return thread.id if thread is not None and (landed is not None or thread.id == named) else None
+def condenser(call: Call, thread: Thread | None, deadline_s: float | None = None) -> Condenser:
+    """Return what condenses the call's thread, in at most half the time there is."""
+    seconds = _CONDENSE_SECONDS if deadline_s is None else min(_CONDENSE_SECONDS, deadline_s / 2)
+    return Condenser(call, None if thread is None else thread.id, seconds)
 
 
-def _check(app: App, question: Question) -> str | None:
-    """Return the canonical continuation_id; raise for what is wrong with the question itself."""
-    thread_id = None if question.continuation_id is None else parse_thread_id(question.continuation_id)
-    if not question.prompt.strip():
+def checked(app: App, prompt: str, continuation_id: str | None) -> str | None:
+    """Return the canonical continuation_id. Raises InvalidContinuationId, and InvalidInput or TooLarge for the prompt."""
+    thread_id = None if continuation_id is None else parse_thread_id(continuation_id)
+    if not prompt.strip():
         raise InvalidInput("prompt is empty.")
-    size = len(question.prompt.encode())
+    size = len(prompt.encode())
     if size > app.limits.max_prompt_bytes:
         raise TooLarge(f"prompt is {size:,} bytes long; at most {app.limits.max_prompt_bytes:,} are taken.")
-    if question.branch_from is not None and thread_id is None:
-        raise InvalidInput("branch_from needs the continuation_id of the thread to branch from.")
-    if question.use_memory:
-        raise MemoryUnavailable("There is no memory to use yet.")
     return thread_id
 
 
 def _last_model(history: Sequence[Turn]) -> str | None:
     """Return the provider/model that answered last."""
-    return next((f"{turn.provider}/{turn.model}" for turn in reversed(history) if turn.provider and turn.model), None)
+    answers = (turn for turn in reversed(history) if turn.provider and turn.model and not is_summary(turn))
+    return next((f"{turn.provider}/{turn.model}" for turn in answers), None)
 
 
 def _answered(tool: str, text: str, reply: Reply) -> NewTurn:
     return NewTurn(role="assistant", content=text, tool=tool, provider=reply.model.provider, model=reply.model.id, usage=reply.usage)
 
 
-async def _standing(app: App, thread: Thread | None, named: str | None) -> list[Warned]:
+async def standing(app: App, thread: Thread | None, named: str | None) -> list[Warned]:
     """Warnings that have nothing to do with the answer: another workspace's thread, the day's budget.
 
     `named` is the thread the caller named, which differs from `thread` when this is a branch of it.

@@ -39,17 +39,21 @@ class Recording:
         else:
             self.thread = started.thread
 
-    async def complete(self, answer: NewTurn) -> Turn | None:
-        """Land the exchange and return the answer's turn, None when it could not be saved; `problem` then says why."""
+    async def complete(self, *answers: NewTurn) -> tuple[Turn, ...]:
+        """Land the exchange and return the answers' turns, none when they could not be saved; `problem` then says why."""
         if self.thread is None:
-            return None
+            return ()
         try:
-            turns = await self._app.store.complete(self._id, [answer])
+            turns = await self._app.store.complete(self._id, answers)
         except ParleyError as error:
             self.problem = f"The answer was not saved: {self._app.scrub(error.message)}"
-            return None
+            return ()
         self._pending = False
-        return turns[-1]
+        return turns[-len(answers) :]
+
+    def going_on(self, saved: bool, named: str | None) -> str | None:
+        """Return the id to go on with: none for a thread that has nothing saved, the caller's own for one that had."""
+        return self.thread.id if self.thread is not None and (saved or self.thread.id == named) else None
 
     async def close(self) -> None:
         """Note an exchange that did not land as interrupted, within bounded time, also while the call is being cancelled."""

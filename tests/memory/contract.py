@@ -55,6 +55,37 @@ def said(thread: Thread) -> list[tuple[int, str, str]]:
 
 
 class ThreadStoreContract:
+    async def test_a_turn_of_no_exchange_lands_once_and_is_copied_by_a_branch(self, open_store: OpenStore) -> None:
+        store = open_store()
+        thread_id = await say(store, "hello")
+        summary = NewTurn(role="assistant", content="notes", tool="condense", meta={"upto": 2, "facts": [[1, "x", "y"]]})
+        first = await store.append(thread_id, summary, uid="mine")
+        again = await store.append(thread_id, answer("other words"), uid="mine")
+        assert first == again
+        assert (first.seq, first.state, first.meta, first.tool) == (3, "done", summary.meta, "condense")
+        await say(store, "and then", thread_id)
+        thread = await store.load(thread_id)
+        assert said(thread)[2:] == [(3, "notes", "done"), (4, "and then", "done"), (5, "and then!", "done")]
+        branch = await store.begin(user("from there"), workspace="/w", thread_id=thread_id, branch_from=3)
+        assert [turn.meta for turn in branch.thread.turns] == [None, None, summary.meta]
+
+    async def test_a_turn_cannot_be_added_to_a_thread_that_is_not_there(self, open_store: OpenStore, clock: Clock) -> None:
+        store = open_store()
+        with pytest.raises(ThreadNotFound):
+            await store.append(str(uuid.uuid4()), answer("x"), uid="u")
+        thread_id = await say(store, "hello")
+        clock.now += (TTL_DAYS + 1) * DAY
+        with pytest.raises(ThreadExpired):
+            await store.append(thread_id, answer("x"), uid="u")
+
+    async def test_adding_a_turn_does_not_make_a_thread_look_used(self, open_store: OpenStore, clock: Clock) -> None:
+        store = open_store()
+        thread_id = await say(store, "hello")
+        before = (await store.load(thread_id)).updated
+        clock.now += 60
+        await store.append(thread_id, answer("x"), uid="u")
+        assert (await store.load(thread_id)).updated == before
+
     async def test_an_exchange_is_pending_until_it_is_completed(self, open_store: OpenStore) -> None:
         store = open_store()
         started = await store.begin(user("hello\nworld"), workspace="/w")

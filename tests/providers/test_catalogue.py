@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from conversation.errors import NotConfigured, UnknownModel
+from providers import SPECS as BUILT_IN
 from providers.base import ModelInfo, ProviderSpec
 from providers.catalogue import Catalogue
 from providers.names import family, folded, near, tail
@@ -314,6 +315,17 @@ def test_larger_models_climb_within_a_provider_and_follow_the_chain() -> None:
     ]
     (largest,) = names.routes("vertex_gemini")
     assert names.larger(largest) == ()
+
+
+def test_chores_go_to_the_cheap_model_of_each_configured_provider_or_its_default() -> None:
+    marked = {"github_models/openai/gpt-4o": {"cheap": True}}
+    names = [model.name for model in catalogue(("github_models", "openrouter"), overrides=marked).cheap()]
+    assert names == ["github_models/openai/gpt-4o", "openrouter/anthropic/claude-sonnet-4.5"]
+    assert catalogue(()).cheap() == ()
+
+
+def test_every_provider_marks_a_model_for_chores() -> None:
+    assert [sum(model.cheap for model in one.models) for one in BUILT_IN] == [1, 1, 1, 1]
 
 
 def test_providers_come_in_chain_order_and_say_what_is_wrong_with_them() -> None:
