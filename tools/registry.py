@@ -77,7 +77,8 @@ class Tool:
     @cached_property
     def input_schema(self) -> dict[str, Any]:
         """What a model's context pays for, so without anything it can do without."""
-        return cast(dict[str, Any], _compact(self.arguments.model_json_schema(), _input_noise, nulls=False))
+        schema = self.arguments.model_json_schema()
+        return cast(dict[str, Any], _compact(_inlined(schema, schema.pop("$defs", {})), _input_noise, nulls=False))
 
     @cached_property
     def output_schema(self) -> dict[str, Any]:
@@ -149,6 +150,17 @@ def _cleaned(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _cleaned(part) for name, part in cast(dict[str, Any], value).items()}
     return value
+
+
+def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    """Return the schema with each reference replaced by what it refers to: not every client follows them."""
+    if isinstance(schema, list):
+        return [_inlined(part, definitions) for part in cast(list[Any], schema)]
+    if not isinstance(schema, dict):
+        return schema
+    node = cast(dict[str, Any], schema)
+    name = str(node.get("$ref", "")).removeprefix("#/$defs/")
+    return {key: _inlined(value, definitions) for key, value in {**definitions.get(name, {}), **node}.items() if key != "$ref"}
 
 
 def _compact(schema: Any, noise: Callable[[str, Any], bool], *, nulls: bool) -> Any:

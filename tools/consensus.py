@@ -1,0 +1,136 @@
+"""The tool consensus: several models asked at once, then what their answers come to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from conversation.messages import Frozen, Usage, Warned
+from conversation.threads import NewTurn, Turn
+from conversation.tokens import fair_limit
+from providers.catalogue import AUTO
+from tools.app import App, Call
+from tools.asking import ContinuationId, Files, Prompt, checked, condenser, standing
+from tools.bounds import fitting, json_tokens
+from tools.deliberation import FailedMember, Outcome, Session
+from tools.panel import Members, seats
+from tools.recording import recording
+from tools.registry import tool
+from tools.results import OmitEmpty, Result
+from tools.synthesis import Agreement, Confidence, Disagreement
+
+
+class PanelAnswer(Frozen):
+    """What one model answered at the end; `turn` is its number in the thread."""
+
+    model: str
+    provider: str
+    stance: str | None
+    content: str
+    usage: Usage
+    turn: Annotated[int | None, OmitEmpty] = None
+
+
+class ConsensusAnswer(Result):
+    """Every position, and what they come to. Without continuation_id it was not saved; warnings say so."""
+
+    answers: tuple[PanelAnswer, ...]
+    agreements: tuple[Agreement, ...] = ()
+    disagreements: tuple[Disagreement, ...] = ()
+    recommendation: str
+    confidence: Confidence
+    confidence_reason: str
+    synthesizer: Annotated[str | None, OmitEmpty] = None
+    failed: tuple[FailedMember, ...] = ()
+    continuation_id: Annotated[str | None, OmitEmpty] = None
+    turn: Annotated[int | None, OmitEmpty] = None
+    usage: Usage
+    warnings: tuple[Warned, ...] = ()
+
+
+@tool(title="Ask several models and compare their answers", read_only=True, open_world=True)
+async def consensus(
+    call: Call,
+    prompt: Prompt,
+    models: Annotated[Members | None, Field(description="Up to 8, also with stances (default: one per provider)")] = None,
+    rounds: Annotated[int, Field(ge=1, le=3, description="In rounds 2 and 3 each sees the others' answers, unnamed, and answers anew")] = 1,
+    synthesizer: Annotated[str | None, Field(description="Model that compares the answers")] = None,
+    files: Files = [],  # noqa: B006 - pydantic copies it for each call
+    continuation_id: ContinuationId = None,
+    deadline_s: Annotated[float | None, Field(gt=0, description="Seconds each model has for each answer")] = None,
+) -> ConsensusAnswer:
+    """Ask several models at once, blind to each other, and get every answer with what they agree and disagree on.
+
+    Use it for decisions: a design, a trade-off, a diagnosis in doubt.
+    """
+    app = call.app
+    thread_id = checked(app, prompt, continuation_id)
+    panel = seats(app.catalogue, models)
+    judges = app.catalogue.routes(synthesizer or AUTO)
+    if app.budget is not None:
+        await app.budget.check()
+    reading = await app.files.read(files)
+    async with recording(app) as exchange:
+        asked = NewTurn(role="user", content=prompt, tool="consensus", attachments=tuple(reading.attachments))
+        await exchange.begin(asked, thread_id, None)
+        history = () if exchange.thread is None else exchange.thread.landed
+        session = Session(call, asked, history, panel, judges, condenser(call, exchange.thread, deadline_s), deadline_s)
+        outcome = await session.run(rounds)
+        turns = await exchange.complete(*outcome.turns)
+    warnings = [*reading.warnings, *outcome.warnings, *exchange.warnings, *await standing(app, exchange.thread, thread_id)]
+    return _answer(app, outcome, turns, exchange.going_on(bool(turns), thread_id), warnings)
+
+
+def _answer(app: App, made: Outcome, turns: Sequence[Turn], continuation_id: str | None, warnings: Sequence[Warned]) -> ConsensusAnswer:
+    numbers = [turn.seq for turn in turns] or [None] * (len(made.positions) + 1)
+    whole = ConsensusAnswer(
+        answers=tuple(
+            PanelAnswer(
+                model=one.reply.model.id,
+                provider=one.reply.model.provider,
+                stance=one.seat.stance or one.seat.stance_prompt,
+                content=one.text,
+                usage=one.reply.usage,
+                turn=seq,
+            )
+            for one, seq in zip(made.positions, numbers, strict=False)
+        ),
+        agreements=tuple(made.agreements),
+        disagreements=tuple(made.disagreements),
+        recommendation=made.recommendation,
+        confidence=made.confidence,
+        confidence_reason=made.reason,
+        synthesizer=made.judge.name if made.judge else None,
+        failed=tuple(one.model_copy(update={"message": app.scrub(one.message)}) for one in made.failed),
+        continuation_id=continuation_id,
+        turn=numbers[-1],
+        usage=made.usage,
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+    return _within(whole, app.limits.max_answer_tokens)
+
+
+def _within(answer: ConsensusAnswer, tokens: int) -> ConsensusAnswer:
+    """Return the answer with the longest positions cut while the whole is over `tokens`."""
+    if json_tokens(answer.model_dump(mode="json")) <= tokens:
+        return answer
+    bare = answer.model_copy(update={"answers": tuple(one.model_copy(update={"content": ""}) for one in answer.answers)})
+    room = tokens - json_tokens(bare.model_dump(mode="json")) - 200 * len(answer.answers)
+    limit = fair_limit((json_tokens(one.content) for one in answer.answers), max(0, room))
+    cut = [_cut(one, answer.continuation_id, limit) for one in answer.answers]
+    warnings = (*answer.warnings, *(warning for _, warning in cut if warning is not None))
+    return answer.model_copy(update={"answers": tuple(one for one, _ in cut), "warnings": warnings})
+
+
+def _cut(one: PanelAnswer, continuation_id: str | None, limit: float) -> tuple[PanelAnswer, Warned | None]:
+    if json_tokens(one.content) <= limit:
+        return one, None
+    kept = fitting(one.content, int(limit))
+    rest = "The rest was not saved."
+    if one.turn is not None:
+        rest = f"Read on with threads: action=show, continuation_id={continuation_id}, turn={one.turn}, offset={kept}."
+    message = f"The answer of {one.provider}/{one.model} was cut after {kept:,} characters. {rest}"
+    shown = one.model_copy(update={"content": f"{one.content[:kept]}\n\n[cut: {message}]"})
+    return shown, Warned(code="truncated", message=message)

@@ -1,0 +1,215 @@
+"""A panel at work: its rounds, and what its answers come to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from conversation.errors import ParleyError
+from conversation.messages import Frozen, Usage, Warned
+from conversation.threads import NewTurn, Turn
+from providers.base import ModelInfo
+from providers.causes import failure
+from providers.chain import Reply
+from tools.app import Call
+from tools.asking import SYSTEM
+from tools.bodies import Bodies
+from tools.condensing import Condenser
+from tools.panel import Failure, Position, Seat, gathered, nobody, side_by_side
+from tools.structured import Structured, ask_structured, continued
+from tools.synthesis import Agreement, Confidence, Disagreement, Evidence, Written
+from tools.texts import filled, text
+
+_ONE = "Only one model answered, so there is nothing to compare it with."
+_COMPARE = "Compare the answers yourself."
+
+
+class FailedMember(Frozen):
+    """A model that gave no answer, or none in a later round."""
+
+    model: str
+    provider: str
+    code: str
+    message: str
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a panel came to. `judge` is the model that compared the answers, None when none did."""
+
+    positions: Sequence[Position]
+    failed: Sequence[FailedMember]
+    warnings: list[Warned]
+    usage: Usage
+    agreements: Sequence[Agreement] = ()
+    disagreements: Sequence[Disagreement] = ()
+    recommendation: str = _COMPARE
+    confidence: Confidence = "low"
+    reason: str = "Nobody compared the answers."
+    judge: ModelInfo | None = None
+    judge_usage: Usage | None = None
+
+    @property
+    def turns(self) -> list[NewTurn]:
+        """The exchange's answers: each position, then the outcome."""
+        provider, model = (self.judge.provider, self.judge.id) if self.judge else (None, None)
+        told = NewTurn(
+            role="assistant",
+            content=self.told(),
+            tool="consensus",
+            provider=provider,
+            model=model,
+            usage=self.judge_usage,
+            meta={"outcome": True},
+        )
+        return [*map(_position_turn, self.positions), told]
+
+    def told(self) -> str:
+        """The outcome as text, for the thread."""
+        lines = [f"Outcome of the panel of {', '.join(one.holder for one in self.positions)}."]
+        for one in self.agreements:
+            quotes = "; ".join(f'"{quote}"' for quote in one.quotes)
+            lines.append(f"Agreed by {', '.join(one.held_by)}: {one.text} ({quotes})")
+        for one in self.disagreements:
+            sides = "; ".join(f"{', '.join(side.held_by)}: {side.position}" for side in one.sides)
+            lines.append(f"Disputed: {one.text} {sides}")
+        lines.append(f"Recommendation: {self.recommendation}")
+        lines.append(f"Confidence: {self.confidence}. {self.reason}".strip())
+        lines += [f"No answer from {one.provider}/{one.model}: {one.code}." for one in self.failed]
+        return "\n".join(lines)
+
+
+def _position_turn(one: Position) -> NewTurn:
+    model = one.reply.model
+    stance = {"stance": one.seat.side} if one.seat.side else {}
+    return NewTurn(
+        role="assistant",
+        content=one.text,
+        tool="consensus",
+        provider=model.provider,
+        model=model.id,
+        usage=one.reply.usage,
+        meta={"seat": one.seat.letter, **stance},
+    )
+
+
+@dataclass(slots=True)
+class Session:
+    """One panel over one question. `asked` is the question with its files, `history` the thread before it."""
+
+    call: Call
+    asked: NewTurn
+    history: Sequence[Turn]
+    panel: Sequence[Seat]
+    judges: Sequence[ModelInfo]
+    condenser: Condenser
+    deadline_s: float | None = None
+    usage: Usage = field(default_factory=lambda: Usage(cost_usd=0.0))
+    warnings: list[Warned] = field(default_factory=list[Warned])
+    failed: list[FailedMember] = field(default_factory=list[FailedMember])
+
+    async def run(self, rounds: int) -> Outcome:
+        """Hold the rounds and compare what is said in the last. Raises ParleyError when nobody answers.
+
+        A model that fails in the first round is out; in a later one its earlier answer stands.
+        """
+        positions, failures = await self._round(1, self.panel, {})
+        if not positions:
+            raise nobody(failures)
+        for number in range(2, rounds + 1):
+            if len(positions) > 1:
+                answered, _ = await self._round(number, [one.seat for one in positions.values()], positions)
+                positions = {**positions, **answered}
+        return await self._compared(positions)
+
+    async def _round(
+        self, number: int, panel: Sequence[Seat], held: Mapping[str, Position]
+    ) -> tuple[dict[str, Position], list[Failure]]:
+        bodies = {seat.letter: self._bodies(seat, held) for seat in panel}
+
+        async def ask(seat: Seat) -> Reply:
+            before = held.get(seat.letter)
+            routes = seat.routes if before is None else tuple(dict.fromkeys((before.reply.model, *seat.routes)))
+            reply = await self.call.app.chain.ask(routes, bodies[seat.letter].prepare, deadline_s=self.deadline_s)
+            self.usage = self.usage.plus(reply.usage)
+            if not reply.answer.text.strip():
+                raise failure("empty", "the answer has no text", provider=reply.model.provider, model=reply.model.id)
+            return reply
+
+        positions, failures = await gathered(self.call, panel, ask, doing=f"round {number}")
+        for letter, one in positions.items():
+            self.warnings += [_of(one.reply.model, warning) for warning in bodies[letter].warnings(one.reply)]
+        self.failed += [_failed(one, number) for one in failures]
+        return positions, failures
+
+    def _bodies(self, seat: Seat, held: Mapping[str, Position]) -> Bodies:
+        """Return the request for one seat: the question alone at first, later also its own answer and the others'."""
+        system = seat.system(f"{SYSTEM}\n\n{text('consensus_seat')}")
+        own = held.get(seat.letter)
+        if own is None:
+            made = Bodies(self.call, self.asked.content, system, self.history, self.asked.attachments)
+        else:
+            others = {letter: one for letter, one in held.items() if letter != seat.letter}
+            said = _position_turn(own).model_copy(update={"meta": None})  # its own words, whichever side they argue
+
+            def prompt(tokens: int) -> str:
+                return filled("consensus_round", letter=seat.letter, answers=side_by_side(others, self.asked.content, tokens))
+
+            made = Bodies(self.call, prompt, system, continued(self.history, self.asked, said))
+        made.condenser, made.quiet = self.condenser, True
+        return made
+
+    async def _compared(self, positions: Mapping[str, Position]) -> Outcome:
+        """Return the outcome: the synthesizer's, as far as it holds, or what can be said without one."""
+        made = Outcome(list(positions.values()), self.failed, self.warnings, self.usage)
+        if len(positions) == 1:
+            made.recommendation, made.reason = f"See the answer of {made.positions[0].reply.model.name}.", _ONE
+            self.warnings.append(Warned(code="single_answer", message=_ONE))
+            return made
+        self.call.say(f"comparing {len(positions)} answers")
+        try:
+            found = await self._synthesis(positions)
+        except ParleyError as error:
+            message = f"No model compared the answers: {self.call.app.scrub(error.message)}"
+            self.warnings.append(Warned(code="no_synthesis", message=message))
+            return made
+        made.judge, made.judge_usage, made.usage = found.model, found.usage, self.usage.plus(found.usage)
+        _judge(made, found, Evidence(positions, self.asked.content))
+        return made
+
+    async def _synthesis(self, positions: Mapping[str, Position]) -> Structured[Written]:
+        def prompt(tokens: int) -> str:
+            return filled("synthesis", answers=side_by_side(positions, self.asked.content, tokens))
+
+        history = continued(self.history, self.asked)
+        bodies = Bodies(self.call, prompt, text("synthesizer"), history, condenser=self.condenser, quiet=True)
+        return await ask_structured(bodies, self.judges, Written, deadline_s=self.deadline_s)
+
+
+def _judge(made: Outcome, found: Structured[Written], evidence: Evidence) -> None:
+    """Put into the outcome what the synthesizer says and the answers bear out."""
+    written = found.value
+    if written is None:
+        made.recommendation, made.reason = found.text.strip() or _COMPARE, "The comparison came as prose."
+        message = f"{found.model.name} compared the answers in prose; nothing in it was checked."
+        made.warnings.append(Warned(code="prose_review", message=message))
+        return
+    agreements = [evidence.agreement(one) for one in written.agreements]
+    disagreements = [evidence.disagreement(one) for one in written.disagreements]
+    made.agreements = [one for one in agreements if one is not None]
+    made.disagreements = [one for one in disagreements if one is not None]
+    made.recommendation, made.confidence, made.reason = written.recommendation, written.confidence, written.confidence_reason
+    dropped = agreements.count(None) + disagreements.count(None)
+    if dropped:
+        what = "statements were" if dropped > 1 else "statement was"
+        message = f"{dropped} {what} dropped: {found.model.name} gave no quote for it that stands in the answers."
+        made.warnings.append(Warned(code="unsupported_claim", message=message))
+
+
+def _failed(one: Failure, number: int) -> FailedMember:
+    said = one.error.message if number == 1 else f"in round {number}, so its earlier answer stands: {one.error.message}"
+    return FailedMember(model=one.model.id, provider=one.model.provider, code=one.error.code, message=said)
+
+
+def _of(model: ModelInfo, warning: Warned) -> Warned:
+    return warning.model_copy(update={"message": f"{model.name}: {warning.message}"})

@@ -1,0 +1,207 @@
+"""A panel: several models that answer the same question at the same time, each in a seat with a letter."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from conversation.errors import AllProvidersFailed, InvalidInput, ParleyError
+from conversation.fences import answer_tags, cut_middle, defuse
+from conversation.messages import Attempt
+from conversation.tokens import estimate_tokens
+from providers.base import ModelInfo
+from providers.catalogue import AUTO, Catalogue
+from providers.chain import Reply
+from tools.app import Call
+from tools.bounds import clean
+from tools.texts import filled, text
+
+T = TypeVar("T")
+Stance = Literal["for", "against", "neutral"]
+
+MOST_SEATS = 8
+DEFAULT_SEATS = 4
+LETTERS = "ABCDEFGH"
+
+
+class Member(BaseModel):
+    """A model, and the side it is to argue."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    stance: Stance | None = None
+    stance_prompt: Annotated[str | None, Field(description="The side to argue, in your words")] = None
+
+
+def _named(given: Any) -> Any:
+    return {"model": given} if isinstance(given, str) else given
+
+
+Members = list[Annotated[Member, BeforeValidator(_named, json_schema_input_type=str | Member)]]
+"""Models by name, or with a stance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """One place of the panel: its letter, the models that may take it in order, the side it argues."""
+
+    letter: str
+    routes: tuple[ModelInfo, ...]
+    stance: Stance | None = None
+    stance_prompt: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The exact name of the model that is asked first."""
+        return self.routes[0].name
+
+    @property
+    def side(self) -> str:
+        """The side it is to argue, empty when it speaks for itself."""
+        return self.stance_prompt or (self.stance if self.stance in ("for", "against") else "") or ""
+
+    def system(self, base: str) -> str:
+        """Return the system prompt with what the seat's stance asks and forbids."""
+        if not self.side:
+            return base
+        side = filled("stance_own", side=self.stance_prompt) if self.stance_prompt else text(f"stance_{self.stance}")
+        return f"{base}\n\n{side}\n\n{text('stance_guard')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """What a seat answered, and which model did."""
+
+    seat: Seat
+    reply: Reply
+
+    @property
+    def text(self) -> str:
+        return clean(self.reply.answer.text)
+
+    @property
+    def holder(self) -> str:
+        """The exact name of the model, with its side when it argues one."""
+        name = self.reply.model.name
+        return f"{name} ({self.seat.stance or 'own stance'})" if self.seat.side else name
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A seat that gave no answer, and why."""
+
+    seat: Seat
+    error: ParleyError
+
+    @property
+    def model(self) -> ModelInfo:
+        """The model that failed last."""
+        tried = {f"{one.provider}/{one.model}" for one in self.error.attempts[-1:]}
+        return next((one for one in self.seat.routes if one.name in tried), self.seat.routes[0])
+
+
+def seats(catalogue: Catalogue, models: Sequence[Member] | None) -> tuple[Seat, ...]:
+    """Return the panel for the models named; without any, each configured provider's default, at most four.
+
+    Raises InvalidInput for an empty list, too many, or one model twice with one stance; UnknownModel and NotConfigured for names.
+    """
+    if models is None:
+        return tuple(Seat(letter, (one,)) for letter, one in zip(LETTERS, catalogue.routes(AUTO)[:DEFAULT_SEATS], strict=False))
+    if not 1 <= len(models) <= MOST_SEATS:
+        raise InvalidInput(f"models names {len(models)} models; a panel has 1 to {MOST_SEATS}.", hint="Leave models out for the defaults.")
+    found: dict[tuple[str, str], Seat] = {}
+    for letter, member in zip(LETTERS, models, strict=False):
+        seat = Seat(letter, catalogue.routes(member.model), member.stance, _wording(member))
+        if (seat.name, seat.side) in found:
+            hint = "Name it once, or give each a stance of its own."
+            raise InvalidInput(f"models: {seat.name} is there twice with one stance.", hint=hint)
+        found[seat.name, seat.side] = seat
+    return tuple(found.values())
+
+
+def _wording(member: Member) -> str | None:
+    return (member.stance_prompt or "").strip() or None
+
+
+async def gathered(
+    call: Call, panel: Sequence[Seat], ask: Callable[[Seat], Awaitable[Reply]], *, doing: str
+) -> tuple[dict[str, Position], list[Failure]]:
+    """Ask every seat at once and return the positions by letter, and who failed. A cancelled call cancels them all.
+
+    Only errors of ours count as a seat's failure; a defect ends the call.
+    """
+    positions: dict[str, Position] = {}
+    failures: list[Failure] = []
+
+    def tell() -> None:
+        waiting = [seat.name for seat in panel if seat.letter not in positions and seat not in [one.seat for one in failures]]
+        answered = ", ".join(seat.name for seat in panel if seat.letter in positions) or "nobody yet"
+        call.say(f"{doing}: {len(positions)} of {len(panel)} answered ({answered}); waiting for {', '.join(waiting) or 'nobody'}")
+
+    async def one(seat: Seat) -> None:
+        try:
+            positions[seat.letter] = Position(seat, await ask(seat))
+        except ParleyError as error:
+            failures.append(Failure(seat, error))
+        tell()
+
+    tell()
+    await together(one(seat) for seat in panel)
+    return {seat.letter: positions[seat.letter] for seat in panel if seat.letter in positions}, failures
+
+
+async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Return what all of them return; when one raises, or the caller is cancelled, the others are stopped first."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def nobody(failures: Sequence[Failure]) -> ParleyError:
+    """Return the error for a panel in which nobody answered."""
+    if len(failures) == 1:
+        return failures[0].error
+    attempts: list[Attempt] = [attempt for one in failures for attempt in one.error.attempts]
+    waits = [one.error.retry_after for one in failures if one.error.retry_after is not None]
+    return AllProvidersFailed(
+        f"None of {len(failures)} models answered: {'; '.join(one.error.message for one in failures)}",
+        retryable=any(one.error.retryable for one in failures),
+        attempts=attempts,
+        retry_after=min(waits, default=None),
+    )
+
+
+# --- answers laid side by side -------------------------------------------------------------------------------------
+
+
+def side_by_side(positions: Mapping[str, Position], question: str, tokens: int) -> str:
+    """Return the answers in fences under their letters, without their authors' names, in about `tokens` together."""
+    share = max(64, tokens // max(1, len(positions)) - 32)
+    return "\n\n".join(_fenced(one, question, share) for one in positions.values())
+
+
+def _fenced(position: Position, question: str, tokens: int) -> str:
+    words = anonymous(position, question)
+    words = cut_middle(words, tokens) if estimate_tokens(words) > tokens else words
+    before, after = answer_tags(position.seat.letter, position.seat.side)
+    return f"{before}{defuse(words) or '(no text)'}{after}"
+
+
+def anonymous(position: Position, question: str) -> str:
+    """Return the answer with the model's own exact names replaced by its letter, unless the question is about them."""
+    model = position.reply.model
+    words = position.text
+    for name in (model.name, model.id):
+        if name.lower() not in question.lower():
+            words = re.sub(rf"(?<![\w/.-]){re.escape(name)}(?![\w/-])", f"[{position.seat.letter}]", words, flags=re.IGNORECASE)
+    return words
