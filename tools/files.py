@@ -87,6 +87,11 @@ class FileReader:
             _guarded(reading, named, number, limits.max_images, self._image)
         return reading
 
+    def read_text(self, named: str) -> tuple[str, str]:
+        """Return a file's path as models see it, and its text. Raises Refused for what `read` would warn of."""
+        place = self.resolve(named)
+        return place.shown, _checked(place, self.take(place, self._limits.max_file_bytes))
+
     def _text(self, named: str, reading: Reading) -> Attachment | None:
         place = self.resolve(named)
         if place.shown in reading.seen:
@@ -94,9 +99,7 @@ class FileReader:
         reading.seen.add(place.shown)
         left = self._limits.max_total_file_bytes - reading.total
         data = self.take(place, self._limits.max_file_bytes, left)
-        check_content(place.parts[-1], data)
-        text = decode(data)
-        check_content(place.parts[-1], text.encode())  # a key in UTF-16 is one as well
+        text = _checked(place, data)
         reading.total += len(data)
         return Attachment(path=place.shown, kind="text", media_type="text/plain", content=text, digest=hashlib.sha256(data).hexdigest())
 
@@ -129,6 +132,13 @@ class FileReader:
 
     def resolve(self, named: str) -> Place:
         """Return where the named file is, all links followed. Raises Refused when that is nowhere a model may see."""
+        place = self.locate(named)
+        if not place.parts:
+            raise Refused("is a folder; name the files in it")
+        return place
+
+    def locate(self, named: str) -> Place:
+        """Return where the named file or folder is, as `resolve` does; a root itself is a place without parts."""
         if _URL.match(named):
             raise Refused("is a URL; nothing is fetched from the network")
         if not named.strip() or "\x00" in named:
@@ -139,12 +149,10 @@ class FileReader:
         root, below = self._below_root(real)
         if root is None:
             raise Refused("is outside the workspace")
-        if not below.parts:
-            raise Refused("is a folder; name the files in it")
         if real.is_relative_to(self._workspace):
             below_workspace = real.relative_to(self._workspace)
-            return Place(root, below.parts, _unicode(below_workspace.as_posix()))
-        return Place(root, below.parts, _unicode("/".join((self._labels[root], *below.parts))))
+            return Place(root, below.parts, unicode_path(below_workspace.as_posix()))
+        return Place(root, below.parts, unicode_path("/".join((self._labels[root], *below.parts))))
 
     def _below_root(self, path: Path) -> tuple[Path | None, PurePath]:
         """Return the path's root and the rest, having checked the names in the rest; where the root itself lies is the user's choice."""
@@ -165,6 +173,14 @@ class FileReader:
                 return _read(opened.fileno(), limit)
         except OSError as error:
             raise _refusal(error) from None
+
+
+def _checked(place: Place, data: bytes) -> str:
+    """Return the text, having looked for secrets in the bytes and in the text: a key in UTF-16 is one as well."""
+    check_content(place.parts[-1], data)
+    text = decode(data)
+    check_content(place.parts[-1], text.encode())
+    return text
 
 
 def _real(path: Path) -> Path:
@@ -246,7 +262,7 @@ def _unique(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _unicode(path: str) -> str:
+def unicode_path(path: str) -> str:
     """The path with bytes that are no UTF-8 replaced, since it goes into JSON."""
     return os.fsencode(path).decode("utf-8", "replace")
 
@@ -256,8 +272,11 @@ def _over(limit: int) -> str:
 
 
 def _shown(named: str) -> str:
-    """The name as the caller wrote it, on one line, of bounded length, without home paths; of a data URL only its kind."""
-    if named[:5].lower() == "data:":
-        return "an image given as a data URL"
+    """The name as the caller wrote it, in quotes; of a data URL only its kind."""
+    return "an image given as a data URL" if named[:5].lower() == "data:" else f"'{shown_name(named)}'"
+
+
+def shown_name(named: str) -> str:
+    """Return the name as the caller wrote it, on one line, of bounded length, without home paths."""
     flat = "".join(char if char.isprintable() else "\ufffd" for char in scrub(named))
-    return f"'{flat if len(flat) <= 200 else flat[:199] + chr(0x2026)}'"
+    return flat if len(flat) <= 200 else flat[:199] + chr(0x2026)

@@ -21,6 +21,11 @@ class Limits(Frozen):
     max_file_bytes: int = 1_000_000
     max_total_file_bytes: int = 4_000_000
     """Of one call: about what the largest windows hold."""
+    max_review_files: int = 5_000
+    """Of one review of folders; what lies beyond is left out, and said to be."""
+    max_diff_bytes: int = 16_000_000
+    git_seconds: float = 30.0
+    """How long git may take over one diff."""
     max_images: int = 20
     max_image_bytes: int = 5_000_000
     max_listed_models: int = 25
