@@ -31,6 +31,7 @@ from providers.config import LITELLM_ENVIRONMENT, ProviderSettings, why_not_conf
 from tools.app import App
 from tools.files import FileReader
 from tools.limits import Limits
+from tools.reviewing.git import ENVIRONMENT as GIT_ENVIRONMENT
 from tools.roles import RoleBook
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ def build_app(env: Mapping[str, str], *, workspace: Path) -> App:
         workspace=str(workspace),
         home=str(home),
         version=parley_version(),
+        git_env={name: env[name] for name in GIT_ENVIRONMENT if name in env},
         budget=budget,
         limits=limits,
         roles=RoleBook(_role_folders(path, file)),

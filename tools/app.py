@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class App:
     """The parts every tool shares. `workspace` is the folder the process serves; `home` the state folder, for `version`.
 
-    `scrub` takes secrets and home paths out of error texts. `on_close` is awaited in order by `aclose`.
+    `git_env` is what git needs of the environment. `scrub` takes secrets and home paths out of error texts. `on_close` is awaited
+    in order by `aclose`.
     """
 
     catalogue: Catalogue
@@ -37,6 +38,7 @@ class App:
     workspace: str
     home: str
     version: str
+    git_env: Mapping[str, str] = field(default_factory=dict[str, str])
     budget: Budget | None = None
     limits: Limits = field(default_factory=Limits)
     roles: RoleBook = field(default_factory=RoleBook)

@@ -26,6 +26,12 @@ class Limits(Frozen):
     max_diff_bytes: int = 16_000_000
     git_seconds: float = 30.0
     """How long git may take over one diff."""
+    max_review_tokens: int = 600_000
+    """Of code, in one review by one reviewer; what is beyond is named as left out."""
+    review_part_tokens: int = 24_000
+    """Of code, in one request: models miss more in longer ones."""
+    review_parallel: int = 8
+    """Requests of one review at a time."""
     max_images: int = 20
     max_image_bytes: int = 5_000_000
     max_listed_models: int = 25

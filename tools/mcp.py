@@ -41,6 +41,8 @@ INSTRUCTIONS = """\
 Parley asks other models (Claude on Vertex, Gemini, GPT, OpenRouter's) for you. Use it for a second opinion, a review, a plan \
 to be challenged, or work another model is better at.
 - chat asks one model; fallback asks several in order until one answers. listmodels has the names.
+- consensus asks several at once and says what they agree and disagree on: for decisions. codereview has code reviewed, by paths, \
+diff or git_range, each finding at its line.
 - Every answer has a continuation_id. Pass it to go on in the same thread, with any tool and any model: each sees who said what.
 - Models see only what you send: name files in `files` and they are sent whole. Nothing else of the workspace is visible to them.
 - Errors have a code, a hint on what to do next, and retryable. Read warnings: a refused file or an unsaved answer is told there.

@@ -23,7 +23,11 @@ from tools.limits import Limits
 
 _MOST_CHARACTERS = 500
 _MOST_COMPLAINT = 4_000
-_PASSED_ON = ("HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_CEILING_DIRECTORIES")
+ENVIRONMENT = (
+    "PATH", "HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_CEILING_DIRECTORIES",
+)  # fmt: skip
+"""What git needs of the environment: where it is, and where the user's configuration is."""
+
 _FIXED = {
     "LC_ALL": "C",
     "GIT_OPTIONAL_LOCKS": "0",  # nothing is refreshed on disk
@@ -94,7 +98,7 @@ class _Git:
         self._limits = limits
         # A relative folder in PATH would let the workspace bring its own git.
         places = [place for place in env.get("PATH", os.defpath).split(os.pathsep) if os.path.isabs(place)]
-        passed = {name: env[name] for name in _PASSED_ON if name in env}
+        passed = {name: env[name] for name in ENVIRONMENT if name in env}
         self._env = {**passed, **_FIXED, "PATH": os.pathsep.join(places)}
 
     async def find_repository(self) -> None:

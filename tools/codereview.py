@@ -1,0 +1,301 @@
+"""The tool codereview: code read by one or several reviewers, each finding at the line it quotes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from conversation.errors import FileRefused, InvalidInput, TooLarge
+from conversation.messages import Frozen, Usage, Warned
+from conversation.threads import NewTurn, parse_thread_id
+from providers.catalogue import AUTO
+from tools.app import App, Call
+from tools.asking import ContinuationId, standing
+from tools.bounds import fitting, json_tokens
+from tools.panel import LETTERS, Member, Seat, nobody, seats
+from tools.recording import recording
+from tools.registry import tool
+from tools.results import OmitEmpty, Result
+from tools.reviewing.findings import SEVERITIES, Severity, merged
+from tools.reviewing.git import git_diff
+from tools.reviewing.parts import Packer, Part, split
+from tools.reviewing.reviewers import Reviewed, Reviewers
+from tools.reviewing.sources import Skipped, Source, from_diff, from_paths
+from tools.reviewing.verifying import Judged, Verdict, judged
+
+ReviewType = Literal["full", "security", "performance", "quick"]
+
+
+class Issue(Frozen):
+    """One fault. `verdict` is null unless it was checked; `checked_by` and `reason` then say by whom and why."""
+
+    severity: Severity
+    file: str
+    line: int
+    title: str
+    detail: str
+    suggestion: str
+    quote: str
+    found_by: tuple[str, ...]
+    verdict: Verdict | None = None
+    reason: Annotated[str | None, OmitEmpty] = None
+    checked_by: Annotated[str | None, OmitEmpty] = None
+
+
+class ReviewAnswer(Result):
+    """What reviewers found, worst first. Without continuation_id it was not saved; warnings say so."""
+
+    issues: tuple[Issue, ...]
+    refuted: tuple[Issue, ...] = ()
+    summary: str
+    files_reviewed: tuple[str, ...]
+    skipped: tuple[Skipped, ...] = ()
+    continuation_id: Annotated[str | None, OmitEmpty] = None
+    turn: Annotated[int | None, OmitEmpty] = None
+    usage: Usage
+    warnings: tuple[Warned, ...] = ()
+
+
+@tool(title="Have code reviewed", read_only=True, open_world=True)
+async def codereview(
+    call: Call,
+    paths: Annotated[list[str], Field(description="Files, folders, globs")] = [],  # noqa: B006 - pydantic copies it for each call
+    diff: Annotated[str | None, Field(description="A unified diff")] = None,
+    git_range: Annotated[str | None, Field(description="main...HEAD, HEAD (all that is not committed) or staged")] = None,
+    review_type: ReviewType = "full",
+    focus: Annotated[str | None, Field(description="What to look at above all, or what the code is for")] = None,
+    severity_filter: Annotated[Severity | None, Field(description="This and what is worse")] = None,
+    models: Annotated[list[str], Field(description="Up to 8 reviewers (default: one, the chain's)")] = [],  # noqa: B006
+    verify: Annotated[bool, Field(description="Have another model try to refute each finding")] = False,
+    continuation_id: ContinuationId = None,
+) -> ReviewAnswer:
+    """Have other models review code: exactly one of paths, diff and git_range. Findings come with file, line and the code they quote.
+
+    Reviewers see only the code and focus.
+    """
+    app = call.app
+    thread_id = None if continuation_id is None else parse_thread_id(continuation_id)
+    panel = reviewers(call, models)
+    if app.budget is not None:
+        await app.budget.check()
+    work = Reviewers(call, panel, review_type, (focus or "").strip())
+    material = _Material(work.reviewed.skipped, app.limits.max_review_tokens, work.part_tokens())
+    sources = await _sources(app, paths, diff, git_range)
+    async with aclosing(material.parts(sources)) as parts, recording(app) as exchange:
+        first = await anext(parts, None)
+        if first is None:
+            raise _nothing(material.skipped)
+        asked = NewTurn(role="user", content=_asked(review_type, work.focus, paths, git_range), tool="codereview")
+        await exchange.begin(asked, thread_id, None)
+        done = await work.review(_again(first, parts))
+        if not done.answered:
+            raise nobody(done.failures)
+        report = await _report(call, done, severity_filter, verify)
+        turns = await exchange.complete(report.turn(done))
+    warnings = [*report.warnings, *exchange.warnings, *await standing(app, exchange.thread, thread_id)]
+    answer = report.answer.model_copy(
+        update={
+            "continuation_id": exchange.going_on(bool(turns), thread_id),
+            "turn": turns[-1].seq if turns else None,
+            "warnings": tuple(warnings),
+        }
+    )
+    return _within(answer, app.limits.max_answer_tokens)
+
+
+def reviewers(call: Call, models: Sequence[str]) -> tuple[Seat, ...]:
+    """Return the reviewers: those named, or one seat that the whole chain may take."""
+    if not models:
+        return (Seat(LETTERS[0], call.app.catalogue.routes(AUTO)),)
+    return seats(call.app.catalogue, [Member(model=name) for name in models])
+
+
+# --- what is reviewed ----------------------------------------------------------------------------------------------
+
+
+async def _sources(app: App, paths: Sequence[str], diff: str | None, git_range: str | None) -> AsyncIterator[Source | Skipped]:
+    given = [name for name, value in (("paths", paths or None), ("diff", diff), ("git_range", git_range)) if value is not None]
+    if len(given) != 1:
+        said = f"{' and '.join(given)} were given" if given else "nothing to review was named"
+        raise InvalidInput(f"{said[0].upper()}{said[1:]}.", hint="Name exactly one of paths, diff and git_range.")
+    if paths:
+        return from_paths(app.files, paths, app.limits)
+    if git_range is not None:
+        diff = await git_diff(app.workspace, git_range, app.limits, app.git_env)
+    elif len((diff or "").encode()) > app.limits.max_diff_bytes:
+        raise TooLarge(f"diff is over {app.limits.max_diff_bytes:,} bytes.", hint="Give git_range, which is split, or fewer files.")
+    return _listed(from_diff(diff or ""))
+
+
+async def _listed(sources: Sequence[Source | Skipped]) -> AsyncIterator[Source | Skipped]:
+    for one in sources:
+        yield one
+
+
+@dataclass(slots=True)
+class _Material:
+    """Sources made into parts, at most `tokens` of them in all; what is left out goes to `skipped`."""
+
+    skipped: list[Skipped]
+    tokens: int
+    part_tokens: int
+
+    async def parts(self, sources: AsyncIterator[Source | Skipped]) -> AsyncGenerator[Part]:
+        packer = Packer(self.part_tokens)
+        async for source in sources:
+            if isinstance(source, Skipped):
+                self.skipped.append(source)
+                continue
+            if self.tokens <= 0:
+                self.skipped.append(Skipped(file=source.path, reason="is beyond what one review takes; review it by itself"))
+                continue
+            for excerpt in split(source, self.part_tokens):
+                part = packer.add(excerpt)
+                if part is not None:
+                    self.tokens -= part.tokens
+                    yield part
+        rest = packer.rest()
+        if rest is not None:
+            yield rest
+
+
+async def _again(first: Part, rest: AsyncIterator[Part]) -> AsyncIterator[Part]:
+    yield first
+    async for part in rest:
+        yield part
+
+
+def _asked(review_type: str, focus: str, paths: Sequence[str], git_range: str | None) -> str:
+    """Return what the thread says was asked for."""
+    more = f" and {len(paths) - 20} more" if len(paths) > 20 else ""
+    what = ", ".join(paths[:20]) + more if paths else f"the git range {git_range}" if git_range is not None else "a diff"
+    return f"Code review ({review_type}) of {what}." + (f" Focus: {focus}" if focus else "")
+
+
+def _nothing(skipped: Sequence[Skipped]) -> FileRefused:
+    named = "; ".join(f"{one.file} {one.reason}" for one in skipped[:5]) or "there is no code in it"
+    more = f"; and {len(skipped) - 5} more" if len(skipped) > 5 else ""
+    return FileRefused(f"There is nothing to review: {named}{more}.", hint="Name text files, folders or globs in the workspace.")
+
+
+# --- what came of it -----------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Report:
+    """The answer but for the thread, and the warnings so far."""
+
+    answer: ReviewAnswer
+    warnings: list[Warned] = field(default_factory=list[Warned])
+
+    def turn(self, done: Reviewed) -> NewTurn:
+        """Return the turn that says it in the thread: the reviewer's own when there was one, else Parley's."""
+        only = next(iter(done.names)) if len(done.names) == 1 else ""
+        provider, _, model = only.partition("/")
+        lines = [self.answer.summary]
+        lines += [_told(one) for one in self.answer.issues]
+        lines += [f"Refuted: {_told(one)}" for one in self.answer.refuted]
+        lines += [f"Not reviewed: {one.file} {one.reason}." for one in self.answer.skipped[:50]]
+        return NewTurn(
+            role="assistant",
+            content="\n\n".join(lines),
+            tool="codereview",
+            provider=provider or None,
+            model=model or None,
+            usage=self.answer.usage,
+        )
+
+
+def _told(one: Issue) -> str:
+    verdict = f", {one.verdict}" if one.verdict else ""
+    mend = f"\nSuggestion: {one.suggestion}" if one.suggestion else ""
+    found = ", ".join(one.found_by)
+    return f"[{one.severity}{verdict}] {one.file}:{one.line} {one.title} (found by {found})\n{one.quote}\n{one.detail}{mend}"
+
+
+async def _report(call: Call, done: Reviewed, severity_filter: Severity | None, verify: bool) -> _Report:
+    found = merged(done.findings)
+    least = SEVERITIES.index(severity_filter or "info")
+    wanted = [one for one in found if SEVERITIES.index(one.severity) <= least]
+    results = await judged(call, wanted) if verify and wanted else [Judged(one, "uncertain") for one in wanted]
+    issues = [_issue(one, verify) for one in results]
+    usage = done.usage
+    for one in results:
+        usage = usage if one.usage is None else usage.plus(one.usage)
+    kept = tuple(one for one in issues if one.verdict != "refuted")
+    refuted = tuple(one for one in issues if one.verdict == "refuted")
+    answer = ReviewAnswer(
+        issues=kept,
+        refuted=refuted,
+        summary=_summary(done, kept, len(refuted), len(found) - len(wanted), severity_filter),
+        files_reviewed=tuple(path for path, whole in done.files.items() if whole),
+        skipped=tuple(done.skipped),
+        usage=usage,
+    )
+    unchecked = Counter(one.problem for one in results if one.problem)
+    warnings = [Warned(code="incomplete", message=f"{number} findings were not checked ({why}).") for why, number in unchecked.items()]
+    return _Report(answer, [*done.warnings(), *warnings])
+
+
+def _issue(one: Judged, verify: bool) -> Issue:
+    finding = one.finding
+    return Issue(
+        severity=finding.severity,
+        file=finding.file,
+        line=finding.line,
+        title=finding.title,
+        detail=finding.detail,
+        suggestion=finding.suggestion,
+        quote=finding.quote,
+        found_by=finding.found_by,
+        verdict=one.verdict if verify else None,
+        reason=one.reason or None,
+        checked_by=one.by,
+    )
+
+
+def _summary(done: Reviewed, issues: Sequence[Issue], refuted: int, milder: int, severity_filter: Severity | None) -> str:
+    """Say how it went: counts first, then what reviewers said in words."""
+    files = sum(done.files.values())
+    who = ", ".join(sorted(done.names))
+    counts = Counter(one.severity for one in issues)
+    told = ", ".join(f"{counts[severity]} {severity}" for severity in SEVERITIES if counts[severity])
+    where = f"{files} file{'s' if files != 1 else ''} reviewed by {who}"
+    if issues:
+        lines = [f"{len(issues)} issue{'s' if len(issues) > 1 else ''} ({told}) in {where}."]
+    elif done.prose:
+        lines = [f"No issue could be read from the answers on {where}."]
+    else:
+        lines = [f"No issues found in {where}."]
+    lines += [f"{refuted} more were refuted."] if refuted else []
+    lines += [f"{milder} below {severity_filter} left out."] if milder else []
+    lines += [f"{len(done.skipped)} left out, see skipped."] if done.skipped else []
+    said = done.summaries if done.parts == 1 else []
+    return "\n\n".join([" ".join(lines), *said, *(f"{name} said: {words}" for name, words in done.prose)])
+
+
+_GIVE_WAY = {"files_reviewed": 100, "skipped": 100, "refuted": 0, "issues": 1}
+"""In which order lists are shortened when the answer is too long, and how far."""
+
+
+def _within(answer: ReviewAnswer, tokens: int) -> ReviewAnswer:
+    """Return the answer within `tokens`: the end of a long summary gives way, then names of files, then the mildest issues."""
+    if json_tokens(answer.model_dump(mode="json")) <= tokens:
+        return answer
+    room = tokens - 600
+    shown = answer.model_copy(update={"summary": answer.summary[: fitting(answer.summary, room // 4)]})
+    for name, least in _GIVE_WAY.items():
+        items = getattr(answer, name)
+        while json_tokens(shown.model_dump(mode="json")) > room and len(items) > least:
+            items = items[: max(least, len(items) * 3 // 4)]
+            shown = shown.model_copy(update={name: items})
+    gone = [f"{left} of {name}" for name in _GIVE_WAY if (left := len(getattr(answer, name)) - len(getattr(shown, name)))]
+    gone += ["the end of summary"] if shown.summary != answer.summary else []
+    rest = f"threads shows the rest: action=show, continuation_id={answer.continuation_id}, turn={answer.turn}."
+    message = f"The answer was cut, left out: {', '.join(gone)}. {rest if answer.turn else 'The rest was not saved.'}"
+    return shown.model_copy(update={"warnings": (*shown.warnings, Warned(code="truncated", message=message))})

@@ -1,0 +1,231 @@
+"""Findings: as reviewers write them, held against the code, and the equal ones of several reviewers made one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from tools.bounds import clean
+from tools.reviewing.anchors import find_line
+from tools.reviewing.parts import Excerpt, Part
+from tools.reviewing.shapes import Line
+from tools.structured import values
+
+Severity = Literal["critical", "high", "medium", "low", "info"]
+SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
+
+_SEVERITY_WORDS: Mapping[str, Severity] = {
+    "blocker": "critical", "severe": "critical", "fatal": "critical",
+    "major": "high", "error": "high", "important": "high",
+    "moderate": "medium", "warning": "medium", "normal": "medium",
+    "minor": "low", "trivial": "low",
+    "note": "info", "nit": "info", "suggestion": "info", "informational": "info", "style": "info", "none": "info",
+}  # fmt: skip
+_OTHER_KEYS = {
+    "file": ("path", "filename", "file_path"),
+    "line": ("line_number", "line_start", "start_line", "lineno"),
+    "title": ("summary", "issue", "name"),
+    "detail": ("description", "details", "explanation", "message"),
+    "suggestion": ("fix", "recommendation", "suggested_fix"),
+    "quote": ("code", "snippet", "evidence"),
+}
+_CONTEXT_LINES = 40
+_WORD = re.compile(r"[a-z][a-z0-9_]{2,}")
+_CLOSE = 2
+
+
+# --- as reviewers write them ---------------------------------------------------------------------------------------
+
+
+class WrittenFinding(BaseModel):
+    """One finding in the JSON a reviewer is asked for; what is called otherwise by many models is taken as well."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    severity: Severity
+    file: str = Field(min_length=1)
+    line: int | None = None
+    title: str = Field(min_length=1)
+    detail: str = ""
+    suggestion: str = ""
+    quote: str = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rename(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        fields: dict[str, Any] = {key: given for key, given in cast("dict[str, Any]", value).items() if given is not None}
+        for key, others in _OTHER_KEYS.items():
+            named = next((name for name in (key, *others) if name in fields), key)
+            if named in fields:
+                fields[key] = fields[named]
+        return fields
+
+    @field_validator("severity", mode="before")
+    @classmethod
+    def _one_of_ours(cls, value: Any) -> Any:
+        word = value.strip().lower() if isinstance(value, str) else value
+        return _SEVERITY_WORDS.get(word, word) if isinstance(word, str) else word
+
+    @field_validator("line", mode="before")
+    @classmethod
+    def _first_number(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            digits = re.search(r"\d{1,7}", value)
+            return int(digits[0]) if digits else None
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    @field_validator("quote", "suggestion", "detail", mode="before")
+    @classmethod
+    def _joined(cls, value: Any) -> Any:
+        return "\n".join(map(str, cast("list[Any]", value))) if isinstance(value, list) else value
+
+
+class WrittenReview(BaseModel):
+    """The JSON object a reviewer is asked for."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    issues: list[WrittenFinding]
+    summary: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_list(cls, value: Any) -> Any:
+        if isinstance(value, list):
+            return {"issues": cast("list[Any]", value)}
+        if isinstance(value, dict) and "issues" not in value and "findings" in value:
+            fields = cast("dict[str, Any]", value)
+            return {**fields, "issues": fields["findings"]}
+        return cast(Any, value)
+
+
+def salvaged(text: str) -> list[WrittenFinding]:
+    """Return the whole findings in a text that is no review as a whole, such as one that was cut off."""
+    return [found for value in values(text) for one in _candidates(value) if (found := _finding(one)) is not None]
+
+
+def _candidates(value: Any) -> Sequence[Any]:
+    if isinstance(value, dict):
+        fields = cast("dict[str, Any]", value)
+        inner = next((fields[key] for key in ("issues", "findings") if isinstance(fields.get(key), list)), None)
+        return cast("list[Any]", inner) if inner is not None else [fields]
+    return cast("list[Any]", value) if isinstance(value, list) else []
+
+
+def _finding(value: Any) -> WrittenFinding | None:
+    try:
+        return WrittenFinding.model_validate(value)
+    except ValidationError:
+        return None
+
+
+# --- held against the code -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A finding at a line that has the code it quotes. `context` are the lines around it, for who checks it; `seat` orders reviewers."""
+
+    severity: Severity
+    file: str
+    line: int
+    title: str
+    detail: str
+    suggestion: str
+    quote: str
+    found_by: tuple[str, ...]
+    context: Excerpt
+    seat: str = ""
+
+
+def anchored(written: WrittenFinding, part: Part, reviewer: str, seat: str = "") -> Finding | None:
+    """Return the finding at its true line, None when the part has no such file or the file no such code."""
+    path = _path(written.file, part)
+    if path is None:
+        return None
+    lines = [line for excerpt in part.excerpts if excerpt.path == path for line in excerpt.lines]
+    number = find_line(lines, written.quote, written.line)
+    if number is None:
+        return None
+    is_diff = any(excerpt.is_diff for excerpt in part.excerpts if excerpt.path == path)
+    return Finding(
+        severity=written.severity,
+        file=path,
+        line=number,
+        title=_fit(written.title.strip(), 200),
+        detail=_fit(written.detail.strip(), 4_000),
+        suggestion=_fit(written.suggestion.strip(), 4_000),
+        quote=_fit(written.quote.strip("\n"), 2_000),
+        found_by=(reviewer,),
+        context=Excerpt(path, _around(lines, number), is_diff, whole=False),
+        seat=seat,
+    )
+
+
+def _fit(words: str, most: int) -> str:
+    """Return the words, cut at so many characters: one finding must not crowd out the others."""
+    return clean(words if len(words) <= most else f"{words[:most]} \u2026")
+
+
+def _path(named: str, part: Part) -> str | None:
+    """Return the path of the part that is meant: as it is, with a prefix of diffs, or by its end when that is unique."""
+    paths = list(dict.fromkeys(excerpt.path for excerpt in part.excerpts))
+    plain = named.strip().strip("`'\"").replace("\\", "/").removeprefix("./")
+    for candidate in (plain, re.sub(r"^[ab]/", "", plain), re.sub(r":\d[\d:-]*$", "", plain)):
+        if candidate in paths:
+            return candidate
+    ending = [path for path in paths if path.endswith(f"/{plain}") or plain.endswith(f"/{path}")]
+    return ending[0] if len(ending) == 1 else None
+
+
+def _around(lines: Sequence[Line], number: int) -> tuple[Line, ...]:
+    place = next((at for at, line in enumerate(lines) if line.number == number), 0)
+    return tuple(lines[max(0, place - _CONTEXT_LINES) : place + _CONTEXT_LINES])
+
+
+# --- the equal ones made one ---------------------------------------------------------------------------------------
+
+
+def merged(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings, worst first and then by place, equal ones as one that names everyone who found it."""
+    kept: list[Finding] = []
+    for one in sorted(findings, key=_order):
+        twin = next((at for at, other in enumerate(kept) if _equal(one, other)), None)
+        if twin is None:
+            kept.append(one)
+        else:
+            kept[twin] = replace(kept[twin], found_by=tuple(dict.fromkeys((*kept[twin].found_by, *one.found_by))))
+    return kept
+
+
+def _order(one: Finding) -> tuple[int, str, int, str]:
+    return SEVERITIES.index(one.severity), one.file, one.line, one.seat
+
+
+def _equal(one: Finding, other: Finding) -> bool:
+    """Tell whether two findings are about the same fault: near each other, and alike in words or in code and weight.
+
+    One reviewer's two findings at a place are two, unless they say the same: it had a reason to tell them apart.
+    """
+    if one.file != other.file or abs(one.line - other.line) > _CLOSE:
+        return False
+    titles = _likeness(one.title, other.title)
+    if set(one.found_by) <= set(other.found_by):
+        return one.line == other.line and titles >= 0.8
+    words = _likeness(f"{one.title} {one.detail}", f"{other.title} {other.detail}")
+    same_code = "".join(one.quote.split()) == "".join(other.quote.split())
+    return titles >= 0.5 or words >= 0.3 or (same_code and one.severity == other.severity)
+
+
+def _likeness(one: str, other: str) -> float:
+    """Return the share of the fewer words that both have, 0 to 1."""
+    first, second = set(_WORD.findall(one.lower())), set(_WORD.findall(other.lower()))
+    if not first or not second:
+        return float(one.strip().lower() == other.strip().lower())
+    return len(first & second) / min(len(first), len(second))

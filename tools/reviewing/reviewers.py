@@ -1,0 +1,140 @@
+"""Reviewers at work: each part of the code to each of them, some parts at once, as the parts come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+from conversation.errors import ParleyError
+from conversation.messages import Usage, Warned, WarningCode
+from tools.app import Call
+from tools.bodies import Bodies
+from tools.panel import Failure, Seat
+from tools.reviewing.findings import Finding, WrittenFinding, WrittenReview, anchored, salvaged
+from tools.reviewing.parts import Part, render
+from tools.reviewing.shapes import Skipped
+from tools.structured import ask_structured
+from tools.texts import filled, text
+
+KINDS = {
+    "full": "Look for all kinds of faults: wrong results, crashes, security, races, leaks, lost errors, broken contracts, and what is "
+    "easily broken and has no test.",
+    "security": "Look for security faults only: what an attacker controls, where it goes, and what stands between. Injection, paths, "
+    "authentication and authorization, secrets, deserialization, cryptography, races, denial of service.",
+    "performance": "Look for performance faults only: work that grows with input more than it must, repeated or blocking I/O, needless "
+    "copies and allocations, locks held too long, caches that never end.",
+    "quick": "Look only for what must be mended before this ships: critical and high severity.",
+}
+
+
+@dataclass(slots=True)
+class Reviewed:
+    """What a review has come to so far."""
+
+    findings: list[Finding] = field(default_factory=list[Finding])
+    files: dict[str, bool] = field(default_factory=dict[str, bool])
+    """Every file shown, and whether all of it was reviewed by somebody."""
+    skipped: list[Skipped] = field(default_factory=list[Skipped])
+    summaries: list[str] = field(default_factory=list[str])
+    prose: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    """What reviewers said that could not be read as findings: who, and the words."""
+    broken: Counter[str] = field(default_factory=Counter[str])
+    """Reviewers with an answer that was only read in part, and how many."""
+    dropped: Counter[str] = field(default_factory=Counter[str])
+    """Reviewers with findings that the code does not bear out, and how many."""
+    failures: list[Failure] = field(default_factory=list[Failure])
+    usage: Usage = field(default_factory=lambda: Usage(cost_usd=0.0))
+    names: set[str] = field(default_factory=set[str])
+    """The models that answered."""
+    parts: int = 0
+    answered: int = 0
+
+    def warnings(self) -> list[Warned]:
+        """What the caller should know of how it went."""
+        told = dict.fromkeys(who for who, _ in self.prose)
+        prose = [f"{who} answered in prose, which stands in the summary." for who in told]
+        prose += [f"Broken answers of {who}: {number}. The findings that could be read were kept." for who, number in self.broken.items()]
+        gone = [f"Findings of {who} dropped: {number}. There is no such file or no such code." for who, number in self.dropped.items()]
+        failed = Counter((one.model.name, one.error.code) for one in self.failures)
+        missed = [f"{name} did not review {number} of {self.parts} parts ({code})." for (name, code), number in failed.items()]
+        coded: list[tuple[WarningCode, list[str]]] = [("prose_review", prose), ("unsupported_claim", gone), ("incomplete", missed)]
+        return [Warned(code=code, message=message) for code, messages in coded for message in messages]
+
+
+@dataclass(slots=True)
+class Reviewers:
+    """The panel of a review. `kind` is a key of KINDS, `focus` what the caller asks to look at above all."""
+
+    call: Call
+    panel: Sequence[Seat]
+    kind: str
+    focus: str
+    reviewed: Reviewed = field(default_factory=Reviewed)
+
+    def part_tokens(self) -> int:
+        """Return how large a part may be, so that it fits each reviewer's window."""
+        rooms = [Bodies(self.call, "", text("reviewer")).room(model) for seat in self.panel for model in seat.routes[:1]]
+        return max(500, min(self.call.app.limits.review_part_tokens, *(room - 2_000 for room in rooms)))
+
+    async def review(self, parts: AsyncIterator[Part]) -> Reviewed:
+        """Have every part reviewed by everyone, and return what came of it; reading goes on while reviewers are asked."""
+        places = asyncio.Semaphore(self.call.app.limits.review_parallel)
+        async with asyncio.TaskGroup() as group:
+            async for part in parts:
+                self.reviewed.parts += 1
+                for excerpt in part.excerpts:
+                    self.reviewed.files.setdefault(excerpt.path, True)
+                failed: list[Failure] = []
+                for seat in self.panel:
+                    await places.acquire()
+                    group.create_task(self._one(seat, part, failed)).add_done_callback(lambda _: places.release())
+        return self.reviewed
+
+    async def _one(self, seat: Seat, part: Part, failed: list[Failure]) -> None:
+        """Have one part reviewed by one reviewer; `failed` are those who could not, of all reviewers of the part."""
+        try:
+            await self._ask(seat, part)
+        except ParleyError as error:
+            failed.append(Failure(seat, error))
+            self.reviewed.failures.append(failed[-1])
+            if len(failed) == len(self.panel):
+                self._missed(part, error)
+        else:
+            self.reviewed.answered += 1
+        self.call.say(
+            f"{self.reviewed.answered} reviews of {self.reviewed.parts} parts are in, {len(self.reviewed.findings)} findings so far"
+        )
+
+    def _missed(self, part: Part, error: ParleyError) -> None:
+        for path in dict.fromkeys(excerpt.path for excerpt in part.excerpts):
+            if self.reviewed.files[path]:
+                self.reviewed.files[path] = False
+                self.reviewed.skipped.append(Skipped(file=path, reason=f"was not reviewed, or not all of it: {error.code}"))
+
+    async def _ask(self, seat: Seat, part: Part) -> None:
+        focus = f" Above all: {self.focus}" if self.focus else ""
+        prompt = filled("review", code=render(part), kind=KINDS[self.kind], focus=focus)
+        bodies = Bodies(self.call, prompt, text("reviewer"), quiet=True)
+        found = await ask_structured(bodies, seat.routes, WrittenReview)
+        done, who = self.reviewed, found.model.name
+        done.usage = done.usage.plus(found.usage)
+        done.names.add(who)
+        if found.value is not None:
+            written: Sequence[WrittenFinding] = found.value.issues
+            if found.value.summary.strip():
+                done.summaries.append(found.value.summary.strip())
+        elif written := salvaged(found.text):
+            done.broken[who] += 1
+        else:
+            done.prose.append((who, found.text.strip() or "(nothing)"))
+        # Looking a quote up in a large part takes a moment, and others are waiting for the loop.
+        kept = [one for one in await asyncio.to_thread(_anchor, written, part, who, seat.letter) if one is not None]
+        done.findings += kept
+        if len(kept) < len(written):
+            done.dropped[who] += len(written) - len(kept)
+
+
+def _anchor(written: Sequence[WrittenFinding], part: Part, who: str, seat: str) -> list[Finding | None]:
+    return [anchored(one, part, who, seat) for one in written]

@@ -1,0 +1,109 @@
+"""Findings put to another model, which tries to refute each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+
+from conversation.errors import ParleyError
+from conversation.fences import defuse
+from conversation.messages import Usage
+from providers.base import ModelInfo
+from providers.catalogue import AUTO
+from tools.app import Call
+from tools.bodies import Bodies
+from tools.panel import together
+from tools.reviewing.findings import Finding
+from tools.reviewing.parts import Part, render
+from tools.structured import ask_structured
+from tools.texts import filled, text
+
+Verdict = Literal["confirmed", "refuted", "uncertain"]
+_WORDS: dict[str, Verdict] = {
+    "confirm": "confirmed", "valid": "confirmed", "true": "confirmed", "real": "confirmed", "correct": "confirmed",
+    "refute": "refuted", "invalid": "refuted", "false": "refuted", "rejected": "refuted", "false_positive": "refuted",
+    "unclear": "uncertain", "unknown": "uncertain", "unsure": "uncertain",
+}  # fmt: skip
+
+
+class WrittenVerdict(BaseModel):
+    """The JSON object the checking model is asked for."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    verdict: Verdict
+    reason: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_list(cls, value: Any) -> Any:
+        """Take the one verdict of a list, or of an object that holds such a list."""
+        if isinstance(value, dict) and "verdict" not in value:
+            value = cast("dict[str, Any]", value).get("verdicts", cast(Any, value))
+        if isinstance(value, list) and len(cast("list[Any]", value)) == 1:
+            return cast("list[Any]", value)[0]
+        return cast(Any, value)
+
+    @field_validator("verdict", mode="before")
+    @classmethod
+    def _word(cls, value: Any) -> Any:
+        word = value.strip().lower() if isinstance(value, str) else value
+        return _WORDS.get(word, word) if isinstance(word, str) else word
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A finding with what became of it; without a checker's answer it is uncertain, and `problem` says why."""
+
+    finding: Finding
+    verdict: Verdict
+    reason: str = ""
+    by: str | None = None
+    usage: Usage | None = None
+    problem: str | None = None
+
+
+async def judged(call: Call, findings: Sequence[Finding]) -> list[Judged]:
+    """Return each finding with another model's verdict, in order."""
+    places = asyncio.Semaphore(call.app.limits.review_parallel)
+    done = 0
+
+    async def one(finding: Finding) -> Judged:
+        nonlocal done
+        async with places:
+            result = await _judge(call, finding)
+        done += 1
+        call.say(f"{done} of {len(findings)} findings checked")
+        return result
+
+    call.say(f"checking {len(findings)} findings")
+    return await together(one(finding) for finding in findings)
+
+
+async def _judge(call: Call, finding: Finding) -> Judged:
+    told = f"{finding.file}, line {finding.line}: {finding.title}\n{finding.detail}\nIt quotes:\n{finding.quote}"
+    code = render(Part((finding.context,), 0))
+    bodies = Bodies(call, filled("verify", code=code, finding=defuse(told)), text("reviewer"), quiet=True)
+    try:
+        found = await ask_structured(bodies, others(call, finding.found_by), WrittenVerdict)
+    except ParleyError as error:
+        return Judged(finding, "uncertain", problem=error.code)
+    if found.value is None:
+        return Judged(finding, "uncertain", found.text.strip()[:500], found.model.name, found.usage, "prose")
+    return Judged(finding, found.value.verdict, found.value.reason, found.model.name, found.usage)
+
+
+def others(call: Call, found_by: Sequence[str]) -> tuple[ModelInfo, ...]:
+    """Return the models to check what others found: the chain's without the finders, else another one of the same providers.
+
+    With a single model there is at all, it checks its own finding, with fresh eyes.
+    """
+    catalogue = call.app.catalogue
+    chain = catalogue.routes(AUTO)
+    models = (model for provider in catalogue.chain for model in catalogue.models(provider) if model.source != "live")
+    fresh = tuple(model for model in chain if model.name not in found_by)
+    return fresh or tuple(model for model in models if model.name not in found_by)[:1] or chain
