@@ -57,9 +57,9 @@ class Reading:
     seen: set[str] = field(default_factory=set[str])
     total: int = 0
 
-    def refuse(self, named: str, reason: str) -> None:
+    def refuse(self, named: str, reason: str, *, subject: str = "it was") -> None:
         """Note a refusal, naming the file as the caller did."""
-        self.warnings.append(Warned(code="file_refused", message=f"{_shown(named)} {reason}; it was not sent."))
+        self.warnings.append(Warned(code="file_refused", message=f"{_shown(named)} {reason}; {subject} not sent."))
 
 
 class FileReader:
@@ -81,10 +81,8 @@ class FileReader:
         """Do the work of `read` in the calling thread."""
         reading = Reading()
         limits = self._limits
-        for number, named in enumerate(_unique(files)):
-            _guarded(reading, named, number, limits.max_files, self._text)
-        for number, named in enumerate(_unique(images)):
-            _guarded(reading, named, number, limits.max_images, self._image)
+        _take(reading, _unique(files), limits.max_files, self._text)
+        _take(reading, _unique(images), limits.max_images, self._image)
         return reading
 
     def read_text(self, named: str) -> tuple[str, str]:
@@ -236,17 +234,21 @@ def _read(descriptor: int, limit: int) -> bytes:
     return b"".join(chunks)
 
 
-def _guarded(reading: Reading, named: str, number: int, most: int, read: Callable[[str, Reading], Attachment | None]) -> None:
-    """Add what `read` returns to the reading, or its refusal."""
-    try:
-        if number >= most:
-            raise Refused(f"is one too many: a call takes {most}")
-        attachment = read(named, reading)
-    except Refused as refusal:
-        reading.refuse(named, str(refusal))
-    else:
-        if attachment is not None:
-            reading.attachments.append(attachment)
+def _take(reading: Reading, names: Sequence[str], most: int, read: Callable[[str, Reading], Attachment | None]) -> None:
+    """Add what `read` returns of each to the reading, or its refusal; of what is beyond `most` the first is named and the rest counted."""
+    for named in names[:most]:
+        try:
+            attachment = read(named, reading)
+        except Refused as refusal:
+            reading.refuse(named, str(refusal))
+        else:
+            if attachment is not None:
+                reading.attachments.append(attachment)
+    beyond = len(names) - most
+    if beyond == 1:
+        reading.refuse(names[most], f"is one too many: a call takes {most}")
+    elif beyond > 1:
+        reading.refuse(names[most], f"and {beyond - 1:,} more after it are too many: a call takes {most}", subject="they were")
 
 
 def _labels(roots: Iterable[Path], workspace: Path) -> dict[Path, str]:

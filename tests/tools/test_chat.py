@@ -255,3 +255,11 @@ async def test_a_provider_without_a_key_is_named_with_what_it_needs(workspace: P
     assert error["code"] == "not_configured"
     assert "OPENROUTER_KEY" in error["hint"]
     assert (await House(workspace, configured=[]).error("chat", {"prompt": "x"}))["code"] == "not_configured"
+
+
+async def test_refusals_of_many_files_leave_the_answer_its_room(house: House) -> None:
+    named = [f"services/payments/internal/adapters/provider_{n:04}/handlers/webhook_verification.go" for n in range(5_000)]
+    got = await house.call("chat", {"prompt": "x", "files": named, "images": named})
+    assert got["content"] == "I am vertex_claude"
+    assert len(json.dumps(got)) < 20_000
+    assert "4,949 more" in got["warnings"][50]["message"]

@@ -268,6 +268,17 @@ async def test_files_of_one_call_are_bounded_together_and_in_number(workspace: P
     ]
 
 
+async def test_of_many_files_too_many_the_first_is_named_and_the_others_are_counted(workspace: Path) -> None:
+    reader = FileReader(workspace, limits=Limits(max_files=1, max_images=1))
+    reading = await reader.read(["a.py", *(f"more{n}.py" for n in range(2_000))], ["x.png", "y.png", "z.png"])
+    assert [attachment.path for attachment in reading.attachments] == ["a.py"]
+    assert [warning.message for warning in reading.warnings] == [
+        "'more0.py' and 1,999 more after it are too many: a call takes 1; they were not sent.",
+        "'x.png' does not exist; it was not sent.",
+        "'y.png' and 1 more after it are too many: a call takes 1; they were not sent.",
+    ]
+
+
 def test_a_folder_exchanged_for_a_link_after_the_check_gets_nothing_out(workspace: Path, reader: FileReader) -> None:
     (workspace / "sub").mkdir()
     (workspace / "sub" / "a.txt").write_text("a")
