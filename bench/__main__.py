@@ -6,26 +6,15 @@ import argparse
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from bench.client import RpcClient, server
-from bench.setting import HERE, PARLEY, PYTHON, Setting, dump, plain_environment, resident_megabytes, show, simulated
+from bench.panel import consensus, review
+from bench.report import Report, milliseconds
+from bench.setting import HERE, PARLEY, PYTHON, Setting, bare_call, dump, plain_environment, resident_megabytes, simulated
 
 CLAUDE = "vertex_claude/claude-sonnet-4-6"
-
-
-@dataclass
-class Report:
-    """The rows so far."""
-
-    rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-
-    def row(self, figure: str, value: str, bound: str, met: bool) -> None:
-        show(figure, value, bound, met, as_json=self.rows)
 
 
 def percentile(values: list[float], part: float) -> float:
@@ -79,35 +68,17 @@ async def context(setting: Setting, report: Report) -> None:
     report.row("names, descriptions and input schemas of all tools", f"{size} bytes, {len(tools)} tools", "<= 16384 bytes", size <= 16384)
 
 
-async def _bare_call(setting: Setting) -> None:
-    """One request to the same upstream with nothing in between."""
-    body = {"model": "openai/gpt-4.1", "max_tokens": 100, "stream": True, "messages": [{"role": "user", "content": "hello"}]}
-    headers = {"Authorization": f"Bearer {setting.env['GITHUB_TOKEN']}"}
-    url = f"{setting.env['GITHUB_MODELS_ENDPOINT']}/chat/completions"
-    async with setting.http.post(url, json=body, headers=headers) as response:
-        await response.read()
-
-
-async def _milliseconds(work: Callable[[], Awaitable[Any]], times: int) -> list[float]:
-    taken: list[float] = []
-    for _ in range(times):
-        began = time.perf_counter()
-        await work()
-        taken.append((time.perf_counter() - began) * 1000)
-    return taken
-
-
 async def overhead(setting: Setting, report: Report) -> None:
     """Own cost of a warm chat on each provider over the bare upstream call."""
     models = [CLAUDE, "vertex_gemini/gemini-3.1-pro-preview", "github_models/openai/gpt-4.1", "openrouter/openai/gpt-4o"]
     async with server([PARLEY, "serve"], setting.server_env("overhead")) as client:
         await client.initialize()
         for model in models:
-            await _milliseconds(lambda model=model: client.tool("chat", prompt="hello", model=model), 5)
-        await _milliseconds(lambda: _bare_call(setting), 5)
-        bare = median(await _milliseconds(lambda: _bare_call(setting), 60))
+            await milliseconds(lambda model=model: client.tool("chat", prompt="hello", model=model), 5)
+        await milliseconds(lambda: bare_call(setting), 5)
+        bare = median(await milliseconds(lambda: bare_call(setting), 60))
         for model in models:
-            ours = median(await _milliseconds(lambda model=model: client.tool("chat", prompt="hello", model=model), 60))
+            ours = median(await milliseconds(lambda model=model: client.tool("chat", prompt="hello", model=model), 60))
             own = ours - bare
             report.row(f"own cost of a warm chat: {model}", f"{own:.1f} ms ({ours:.1f} - {bare:.1f})", "<= 15 ms", own <= 15)
 
@@ -115,7 +86,7 @@ async def overhead(setting: Setting, report: Report) -> None:
 async def _pings(client: RpcClient, stop: asyncio.Event) -> list[float]:
     taken: list[float] = []
     while not stop.is_set():
-        taken += await _milliseconds(lambda: client.call("ping"), 1)
+        taken += await milliseconds(lambda: client.call("ping"), 1)
         await asyncio.sleep(0.01)
     return taken
 
@@ -155,11 +126,11 @@ async def failover(setting: Setting, report: Report) -> None:
     async with server([PARLEY, "serve"], env) as client:
         await client.initialize()
         await client.tool("fallback", prompt="hello", chain=chain)
-        plain = median(await _milliseconds(lambda: client.tool("chat", prompt="hello", model="github_models/openai/gpt-4.1"), 30))
+        plain = median(await milliseconds(lambda: client.tool("chat", prompt="hello", model="github_models/openai/gpt-4.1"), 30))
         for name, fault in faults.items():
             await setting.control("faults", {"provider": "vertex_claude", **fault})
             await client.tool("fallback", prompt="hello", chain=chain)
-            passed = median(await _milliseconds(lambda: client.tool("fallback", prompt="hello", chain=chain), 30)) - plain
+            passed = median(await milliseconds(lambda: client.tool("fallback", prompt="hello", chain=chain), 30)) - plain
             report.row(f"failover adds, warm: {name}", f"{passed:.1f} ms", "<= 200 ms", passed <= 200)
             await setting.control("reset")
 
@@ -171,15 +142,15 @@ async def breaker(setting: Setting, report: Report) -> None:
     async with server([PARLEY, "serve"], env) as client:
         await client.initialize()
         await client.tool("fallback", prompt="hello", chain=chain)
-        plain = median(await _milliseconds(lambda: client.tool("chat", prompt="hello", model="github_models/openai/gpt-4.1"), 30))
+        plain = median(await milliseconds(lambda: client.tool("chat", prompt="hello", model="github_models/openai/gpt-4.1"), 30))
         await setting.control("faults", {"provider": "vertex_claude", "kind": "hang_after_headers"})
         await client.tool("fallback", prompt="hello", chain=chain)
-        passed = median(await _milliseconds(lambda: client.tool("fallback", prompt="hello", chain=chain), 30)) - plain
+        passed = median(await milliseconds(lambda: client.tool("fallback", prompt="hello", chain=chain), 30)) - plain
     report.row("passing a silent provider, breaker open", f"{passed:.1f} ms", "<= 20 ms", passed <= 20)
     await setting.control("reset")
 
 
-MEASUREMENTS = {one.__name__: one for one in (start, memory, context, overhead, concurrent, failover, breaker)}
+MEASUREMENTS = {one.__name__: one for one in (start, memory, context, overhead, concurrent, failover, breaker, consensus, review)}
 
 
 async def _main(names: list[str], path: Path | None) -> int:

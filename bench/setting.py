@@ -36,9 +36,23 @@ class Setting:
             if response.status >= 300:
                 raise RuntimeError(f"/_sim/{what}: {response.status} {await response.text()}")
 
+    async def state(self) -> dict[str, Any]:
+        """Return the simulator's counts."""
+        async with self.http.get(f"{self.base_url}/_sim/state") as response:
+            return await response.json()
+
     def server_env(self, home: str, **extra: str) -> dict[str, str]:
         """Return the environment for a Parley with a home of its own."""
         return {**self.env, "PARLEY_HOME": str(self.folder / home), **extra}
+
+
+async def bare_call(setting: Setting) -> None:
+    """One request to the same upstream with nothing in between."""
+    body = {"model": "openai/gpt-4.1", "max_tokens": 100, "stream": True, "messages": [{"role": "user", "content": "hello"}]}
+    headers = {"Authorization": f"Bearer {setting.env['GITHUB_TOKEN']}"}
+    url = f"{setting.env['GITHUB_MODELS_ENDPOINT']}/chat/completions"
+    async with setting.http.post(url, json=body, headers=headers) as response:
+        await response.read()
 
 
 def plain_environment(folder: Path) -> dict[str, str]:

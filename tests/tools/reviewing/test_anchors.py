@@ -103,9 +103,9 @@ def test_a_quote_of_any_length_is_looked_for_by_its_beginning() -> None:
     many = [f"row {number}" for number in range(5000)]
     assert find_line(lines("\n".join(["start", *many])), "\n".join(many), None) == 2
     for endless in ("`" * 50_000, "```\n" + " \n" * 50_000, "... " * 50_000, "7\t" * 50_000):
-        begun = time.perf_counter()
+        begun = time.thread_time()
         assert find_line(lines(FILE), endless, None) is None
-        assert time.perf_counter() - begun < 5
+        assert time.thread_time() - begun < 5
 
 
 def test_nothing_stands_in_no_lines() -> None:
@@ -300,6 +300,7 @@ def test_quotes_with_small_mistakes_are_found_in_real_files() -> None:
 
 
 def test_a_file_of_five_thousand_lines_is_searched_in_a_tenth_of_a_second() -> None:
+    """Of this thread's own time: what else the machine does, and it does much while a suite runs, takes none of it."""
     rows = [f"    value_{number % 97} = compute(argument_{number}, other={number % 13})  # and so on" for number in range(5000)]
     many = [Line(number, "", row) for number, row in enumerate(rows, 1)]
     absent = "while not ready(thing):\n    wait_for(thing, timeout=30)\n    log.debug('still waiting for %s', thing)\n"
@@ -307,8 +308,8 @@ def test_a_file_of_five_thousand_lines_is_searched_in_a_tenth_of_a_second() -> N
     best: dict[str, float] = {}
     for quote, number in ((absent, None), (mistaken, 4014), (rows[4000], 4001)):
         for _ in range(5):
-            begun = time.perf_counter()
+            begun = time.thread_time()
             assert find_line(many, quote, 10) == number
-            best[quote] = min(best.get(quote, 9.0), time.perf_counter() - begun)
+            best[quote] = min(best.get(quote, 9.0), time.thread_time() - begun)
     print({quote[:20]: round(1000 * taken) for quote, taken in best.items()})
     assert max(best.values()) < 0.1
