@@ -21,6 +21,7 @@ from typing import Any, cast
 from mcp import Client, StdioServerParameters
 from mcp.types import TextContent
 
+from cli import demo_panel
 from simulator import ThreadedSimulator, running
 
 PRIME = "PostgreSQL, because LISTEN/NOTIFY saves you a second broker"
@@ -113,10 +114,12 @@ async def conversation(stage: Stage) -> int:
         fourth = await ask(client, "chat", "Please sum up.", model="vertex_claude/claude-sonnet-4-6", continuation_id=thread)
         turns = (await call(client, "threads", action="show", continuation_id=thread))["turns"]
         tell("", f"[the thread holds {len(turns)} turns by {len({turn['model'] for turn in turns if turn['role'] == 'assistant'})} models]")
+        more = await panel_and_review(stage, client, thread)
     checks = {
         "Gemini quoted what Claude had said": PRIME in second["content"],
         "fallback passed two failing providers": [one["outcome"] for one in third["attempts"]] == ["overloaded", "rate_limited", "ok"],
         "the thread outlived kill -9": "up to 1,000 jobs/s" in fourth["content"] and len(turns) == 8,
+        **more,
     }
     print()
     for what, held in checks.items():
@@ -124,11 +127,31 @@ async def conversation(stage: Stage) -> int:
     return list(checks.values()).count(False)
 
 
+async def panel_and_review(stage: Stage, client: Client, thread: str) -> dict[str, bool]:
+    """Play the second half on the same thread; return what it has to show, and whether it did."""
+    print("\n5. Three models are asked at once, of which GitHub's is overloaded; a fourth compares the answers.")
+    stage.sim.fault("github_models", "status", status=503)
+    question = "Queue or broker: where do the jobs go?"
+    tell("you", question)
+    panel = await call(
+        client, "consensus", prompt=question, models=list(demo_panel.PANEL), synthesizer=demo_panel.JUDGE, continuation_id=thread
+    )
+    demo_panel.show_panel(panel)
+    print("\n6. Two models review a little shop with three known faults; another one tries to refute each finding.")
+    review = await call(client, "codereview", paths=["shop"], models=list(demo_panel.REVIEWERS), verify=True, continuation_id=thread)
+    demo_panel.show_review(review)
+    print("\n7. The thread goes on, and knows both.")
+    chat = await ask(client, "chat", "What did both come to?", model="gemini", continuation_id=thread)
+    return demo_panel.checks(panel, review, chat)
+
+
 async def _play() -> int:
     with tempfile.TemporaryDirectory(prefix="parley-demo-") as name, running() as sim:
         folder = Path(name)
         for provider, match, text in SCRIPT:
             sim.rule(provider, text, match_last_user=match)
+        demo_panel.script(sim)
+        demo_panel.write_shop(folder)
         home = {"PATH": os.environ.get("PATH", os.defpath), "HOME": name, "PARLEY_HOME": str(folder / "home")}
         stage = Stage(sim, {**home, **sim.environment(folder)}, folder)
         return await conversation(stage)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
@@ -129,7 +130,7 @@ async def _sources(app: App, paths: Sequence[str], diff: str | None, git_range: 
         diff = await git_diff(app.workspace, git_range, app.limits, app.git_env)
     elif len((diff or "").encode()) > app.limits.max_diff_bytes:
         raise TooLarge(f"diff is over {app.limits.max_diff_bytes:,} bytes.", hint="Give git_range, which is split, or fewer files.")
-    return _listed(from_diff(diff or ""))
+    return _listed(await asyncio.to_thread(from_diff, diff or ""))
 
 
 async def _listed(sources: Sequence[Source | Skipped]) -> AsyncIterator[Source | Skipped]:
@@ -154,7 +155,7 @@ class _Material:
             if self.tokens <= 0:
                 self.skipped.append(Skipped(file=source.path, reason="is beyond what one review takes; review it by itself"))
                 continue
-            for excerpt in split(source, self.part_tokens):
+            for excerpt in await asyncio.to_thread(split, source, self.part_tokens):
                 part = packer.add(excerpt)
                 if part is not None:
                     self.tokens -= part.tokens
