@@ -25,6 +25,7 @@ DOORS = {
     "google.oauth2": "providers/_google.py",
     "apsw": "memory/sqlite.py",
     "graphiti_core": "graph/_graphiti.py",
+    "yaml": "tools/_role_file.py",
 }
 
 

@@ -42,11 +42,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_exactly_our_packages_and_their_prompts(wheel: Path) -> None:
     sources = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
-    prompts = list((ROOT / "tools" / "prompts").glob("*.md"))
+    prompts = list((ROOT / "tools" / "prompts").rglob("*.md"))
     expected = {str(path.relative_to(ROOT)) for path in [*sources, *prompts, ROOT / "server.py"]}
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert held == expected
+    assert len([name for name in held if name.startswith("tools/prompts/roles/")]) == 12
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,11 @@ def test_the_installed_command_runs_beside_a_folder_of_the_same_name_as_a_packag
         (tmp_path / package / "__init__.py").write_text("raise SystemExit('shadowed')\n")
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert version in run(installed / "parley", "version", cwd=tmp_path)
+
+
+def test_the_installed_command_has_the_roles(installed: Path, tmp_path: Path) -> None:
+    code = "from tools.roles import RoleBook\nprint(len(RoleBook().roles))"
+    assert run(installed / "python", "-c", code, cwd=tmp_path) == "12\n"
 
 
 def test_the_installed_packages_are_those_of_the_wheel(installed: Path, tmp_path: Path) -> None:

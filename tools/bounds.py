@@ -1,4 +1,4 @@
-"""Answers kept under a number of tokens, as the client's model will see them: as JSON."""
+"""Texts kept within bounds: answers under a number of tokens, as the client's model will see them (as JSON), names on one line."""
 
 from __future__ import annotations
 
@@ -31,3 +31,9 @@ def clean(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+def one_line(text: str, most: int) -> str:
+    """Return the text on one line, without control characters, cut to `most` characters."""
+    flat = "".join(char if char.isprintable() else "\ufffd" for char in " ".join(text.split()))
+    return flat if len(flat) <= most else flat[: most - 1] + "\u2026"

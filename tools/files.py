@@ -159,6 +159,27 @@ class FileReader:
         check_name(below)
         return root, PurePath(*path.relative_to(root).parts) if root else below
 
+    def take_named(self, named: str, limit: int) -> bytes:
+        """Return the bytes of one file that is neither an image nor to become an attachment. Raises Refused as `read` refuses."""
+        place = self.resolve(named)
+        data = self.take(place, limit)
+        check_content(place.parts[-1], data)
+        return data
+
+    def listing(self, named: str) -> list[str]:
+        """Return the names in a folder of the workspace, none when it is not there. Raises Refused when a model may not see it."""
+        if not os.path.lexists(self._workspace / named):
+            return []
+        place = self.resolve(named)
+        try:
+            folder = _folder(place.root, place.parts)
+        except OSError as error:
+            raise _refusal(error) from None
+        try:
+            return os.listdir(folder)
+        finally:
+            os.close(folder)
+
     def take(self, place: Place, limit: int, left: int | None = None) -> bytes:
         """Return the file's bytes. Raises Refused when it is no regular file, too large, or not what was resolved."""
         try:
@@ -194,12 +215,8 @@ def _refusal(error: OSError) -> Refused:
 
 def _walk(place: Place) -> int:
     """Return a descriptor of the regular file at `place`, having followed no link below the root and opened nothing else."""
-    here = os.open(place.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    here = _folder(place.root, place.parts[:-1])
     try:
-        for part in place.parts[:-1]:
-            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
-            os.close(here)
-            here = below
         # Looked at before it is opened: opening a device or a pipe can already do something.
         _regular(os.stat(place.parts[-1], dir_fd=here, follow_symlinks=False))
         opened = os.open(place.parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, dir_fd=here)
@@ -211,6 +228,18 @@ def _walk(place: Place) -> int:
         os.close(opened)
         raise
     return opened
+
+
+def _folder(root: Path, parts: Sequence[str]) -> int:
+    """Return a descriptor of the folder that is reached from `root` by `parts`, having followed no link below the root."""
+    here = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    for part in parts:
+        try:
+            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+        finally:
+            os.close(here)
+        here = below
+    return here
 
 
 def _regular(found: os.stat_result) -> None:

@@ -45,6 +45,12 @@ MODELS = {
 }
 
 
+ROLES = (
+    "planner", "thinkdeep", "debug", "precommit", "secaudit", "refactor",
+    "testgen", "docgen", "analyze", "challenge", "tracer", "apilookup",
+)  # fmt: skip
+
+
 def answer(text: str, *, stop_reason: str = "end_turn") -> list[Event]:
     return [
         {"type": "message_start", "message": {"usage": {"input_tokens": 10}}},

@@ -279,20 +279,6 @@ def said(prompt: GetPromptResult) -> str:
     return message.content.text
 
 
-def test_a_role_file_without_a_head_has_its_name_as_title(tmp_path: Path) -> None:
-    (tmp_path / "plain.md").write_text("Be plain.\n")
-    (tmp_path / "bare").write_text("not a role")
-    role = RoleBook([tmp_path, tmp_path / "none"]).get("plain")
-    assert (role.title, role.description, role.text) == ("plain", "", "Be plain.")
-
-
-def test_roles_of_later_folders_win(tmp_path: Path) -> None:
-    for folder in ("a", "b"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "x.md").write_text(folder)
-    assert RoleBook([tmp_path / "b"], own=tmp_path / "a").get("x").text == "b"
-
-
 # --- the app -----------------------------------------------------------------------------------------------------------
 
 
