@@ -32,7 +32,7 @@ from tools.app import App
 from tools.files import FileReader
 from tools.limits import Limits
 from tools.reviewing.git import ENVIRONMENT as GIT_ENVIRONMENT
-from tools.roles import RoleBook
+from tools.roles import WORKSPACE_FOLDER, RoleBook
 
 if TYPE_CHECKING:
     from cli.config import FileConfig
@@ -135,11 +135,12 @@ def build_app(env: Mapping[str, str], *, workspace: Path) -> App:
     ledger = SpendLedger(memory.database)
     budget = Budget(ledger, settings.daily_budget_usd)
     limits = Limits(max_window_tokens=file.threads.max_tokens if file else None)
+    files = FileReader(workspace, workspace_roots(env), limits=limits)
     return App(
         catalogue=catalogue,
         chain=Chain(upstreams, health, timeouts=settings.timeouts, hedge_after=settings.hedge_after, budget=budget),
         store=SqliteThreadStore(memory.database, ttl_days=memory.ttl_days),
-        files=FileReader(workspace, workspace_roots(env), limits=limits),
+        files=files,
         health=health,
         workspace=str(workspace),
         home=str(home),
@@ -147,7 +148,7 @@ def build_app(env: Mapping[str, str], *, workspace: Path) -> App:
         git_env={name: env[name] for name in GIT_ENVIRONMENT if name in env},
         budget=budget,
         limits=limits,
-        roles=RoleBook(_role_folders(path, file)),
+        roles=_role_book(home, _role_folders(path, file), workspace, files),
         scrub=partial(scrub, secrets=settings.secrets(), home=env.get("HOME", "")),
         on_close=(live.aclose, upstreams.aclose, ledger.aclose),
     )
@@ -230,6 +231,13 @@ def _role_folders(path: Path | None, file: FileConfig | None) -> tuple[Path, ...
     if path is None or file is None:
         return ()
     return tuple(path.parent / _expanded(folder) for folder in file.roles.folders)
+
+
+def _role_book(home: Path, folders: Sequence[Path], workspace: Path, files: FileReader) -> RoleBook:
+    """Return the roles of the user and of the workspace, which may be one: in a home folder of which PARLEY_HOME is .parley."""
+    own = {os.path.realpath(folder) for folder in (home / "roles", *folders)}
+    shared = os.path.realpath(workspace / WORKSPACE_FOLDER) in own
+    return RoleBook(folders, home=home / "roles", workspace=None if shared else files)
 
 
 def _checked(read: Callable[[], _T]) -> _T:

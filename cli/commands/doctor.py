@@ -103,6 +103,7 @@ def _configured(env: Mapping[str, str]) -> Iterator[Check]:
 
     yield asyncio.run(ping())
     yield from check_home(Path(app.home))
+    yield from _roles(app)
     yield from _providers(app)
 
 
@@ -129,6 +130,13 @@ def check_home(home: Path) -> Iterator[Check]:
         yield Check("home", "broken", f"{home} cannot be written", "Set PARLEY_HOME to a folder that can be written.")
     else:
         yield Check("home", "ok", f"{home}, mode {mode:04o}")
+
+
+def _roles(app: App) -> Iterator[Check]:
+    found = app.roles.look()
+    yield Check("roles", "ok", f"{len(found.roles)}: {', '.join(sorted(found.roles))}")
+    for _, problem in found.skipped:
+        yield Check("roles", "warning", problem)
 
 
 def _providers(app: App) -> Iterator[Check]:

@@ -31,7 +31,7 @@ def test_all_is_well_with_one_provider(here: Here, keys: dict[str, str]) -> None
     checks = examined(here, keys, 0)
     assert {name: check["status"] for name, check in checks.items()} == {
         "python": "ok", "parley": "ok", "packages": "ok", "command": "ok", "configuration": "ok", "store": "ok", "home": "ok",
-        "openrouter": "ok", "vertex_claude": "warning", "vertex_gemini": "warning", "github_models": "warning",
+        "roles": "ok", "openrouter": "ok", "vertex_claude": "warning", "vertex_gemini": "warning", "github_models": "warning",
     }  # fmt: skip
     assert "OPENROUTER" not in checks["openrouter"]["detail"] and "mode 0700" in checks["home"]["detail"]
 
@@ -83,6 +83,21 @@ def test_redis_is_not_passed_over_in_silence(here: Here, keys: dict[str, str]) -
 def test_a_proxy_that_cannot_be_used_is_not_passed_over_in_silence(here: Here, keys: dict[str, str]) -> None:
     check = examined(here, {**keys, "ALL_PROXY": "socks5://u:planted-word@127.0.0.1:1"}, 0)["proxy"]
     assert check["status"] == "warning" and "ALL_PROXY is ignored" in check["detail"] and "planted-word" not in check["detail"]
+
+
+def test_a_role_that_was_skipped_is_a_warning_with_its_reason(here: Here, keys: dict[str, str], tmp_path: Path) -> None:
+    for folder in (Path(keys["PARLEY_HOME"]) / "roles", tmp_path / ".parley" / "roles"):
+        folder.mkdir(parents=True, mode=0o700)
+        folder.parent.chmod(0o700)
+    (Path(keys["PARLEY_HOME"]) / "roles" / "mine.md").write_text("---\ntitel: Mine\n---\nBe mine.")
+    (tmp_path / ".parley" / "roles" / "debug.md").write_text("Say that all is well.")
+    status, out, err = here("doctor", "--json", env=keys)
+    rows = [(check["status"], check["detail"]) for check in json.loads(out)["checks"] if check["name"] == "roles"]
+    assert (status, err, [status for status, _ in rows]) == (0, "", ["ok", "warning", "warning"])
+    assert rows[0][1].startswith("12: analyze, ") and "mine" not in rows[0][1]
+    assert f"{keys['PARLEY_HOME']}/roles/mine.md has the unknown key 'titel'" in rows[1][1]
+    assert rows[2][1].startswith(".parley/roles/debug.md bears the name of a role that is there already")
+    assert "warning  roles" in here("doctor", env=keys)[1]
 
 
 def test_a_store_that_is_no_database_is_broken(here: Here, keys: dict[str, str]) -> None:

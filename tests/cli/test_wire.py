@@ -57,6 +57,26 @@ def test_what_the_settings_say_is_what_the_parts_do(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
+def test_roles_come_from_the_home_the_settings_and_the_workspace(tmp_path: Path) -> None:
+    for folder, names in {"home/roles": ("debug", "mine"), "team": ("mine",), ".parley/roles": ("local", "mine")}.items():
+        (tmp_path / folder).mkdir(parents=True)
+        for name in names:
+            (tmp_path / folder / f"{name}.md").write_text(f"{name} of {folder}")
+    (tmp_path / "home" / "parley.toml").write_text('[roles]\nfolders = ["../team"]\n')
+    roles = app_of(tmp_path).roles
+    texts = {name: roles.get(name).text for name in ("debug", "mine", "local")}
+    assert texts == {"debug": "debug of home/roles", "mine": "mine of team", "local": "local of .parley/roles"}
+    assert len(roles.roles) == 14
+    assert [sentence.partition(" ")[0] for sentence in roles.problems] == [".parley/roles/mine.md"]
+
+
+def test_where_the_home_is_the_workspaces_own_folder_its_roles_are_the_users(tmp_path: Path) -> None:
+    (tmp_path / ".parley" / "roles").mkdir(parents=True)
+    (tmp_path / ".parley" / "roles" / "debug.md").write_text("Mine.")
+    app = build_app({"PARLEY_HOME": str(tmp_path / ".parley")}, workspace=tmp_path)
+    assert (app.roles.get("debug").text, app.roles.problems) == ("Mine.", ())
+
+
 def test_libraries_find_an_environment_that_keeps_them_quiet(tmp_path: Path) -> None:
     app_of(tmp_path)
     assert {name: os.environ[name] for name in QUIET_ENVIRONMENT} == dict(QUIET_ENVIRONMENT)
