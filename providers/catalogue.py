@@ -145,16 +145,16 @@ class Catalogue:
 
     # --- from names to models --------------------------------------------------------------------------------------
 
-    def routes(self, name: str = AUTO, *, last: str | None = None) -> tuple[ModelInfo, ...]:
+    def routes(self, name: str = AUTO, *, last: str | None = None, preferred: Sequence[str] = ()) -> tuple[ModelInfo, ...]:
         """Return the models `name` stands for, in the order they are to be asked; never empty.
 
-        `last` is the provider/model that answered last on the thread; `auto` asks it first. Letter case does not
-        matter, and neither do dots for dashes as long as one model is meant.
-        Raises UnknownModel and NotConfigured, both naming what would work.
+        `last` is the provider/model that answered last on the thread; `auto` asks it first. Where there is none, `auto` asks
+        the `preferred` first, as far as they can be asked. Letter case does not matter, and neither do dots for dashes as long
+        as one model is meant. Raises UnknownModel and NotConfigured, both naming what would work.
         """
         wanted = name.strip()
         if not wanted or wanted.lower() == AUTO:
-            return self._auto(last)
+            return self._auto(last, preferred)
         found = self._find(wanted, frozenset())
         if not found:
             raise self._unknown(wanted)
@@ -179,15 +179,17 @@ class Catalogue:
         listed = [models for provider in self.chain if (models := self.models(provider))]
         return tuple(next((model for model in models if model.cheap), models[0]) for models in listed)
 
-    def _auto(self, last: str | None) -> tuple[ModelInfo, ...]:
+    def _auto(self, last: str | None, preferred: Sequence[str]) -> tuple[ModelInfo, ...]:
         routes = [models[0] for provider in self.chain if (models := self.models(provider))]
         if not routes:
             raise self._none_configured()
         if last:
             answered = self._exact(last) or self._pinned(last.lower())
             first = [model for model in answered if self.configured(model.provider)]
-            routes = [*first, *(model for model in routes if model not in first)]
-        return tuple(routes)
+        else:
+            found = (model for name in preferred for model in self._find(name.strip(), frozenset()))
+            first = [model for model in found if model.provider in self.chain]
+        return tuple(_unique([*first, *routes]))
 
     def _find(self, wanted: str, within: frozenset[str]) -> list[ModelInfo]:
         """Return every model `wanted` stands for, configured or not; the first kind of name that fits decides."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -63,8 +64,9 @@ class Choice:
     deadline_s: float | None = None
 
 
-Choose = Callable[[str | None], Choice]
-"""Names the models, given the provider/model that answered last on the thread. Raises UnknownModel and NotConfigured."""
+Choose = Callable[[str | None, Sequence[str]], Choice]
+"""Names the models, given the provider/model that answered last on the thread and those the role prefers. Raises UnknownModel and
+NotConfigured."""
 
 
 async def ask(call: Call, question: Question, choose: Choose, *, all_attempts: bool = False) -> ChatAnswer:
@@ -78,8 +80,8 @@ async def ask(call: Call, question: Question, choose: Choose, *, all_attempts: b
         raise InvalidInput("branch_from needs the continuation_id of the thread to branch from.")
     if question.use_memory:
         raise MemoryUnavailable("There is no memory to use yet.")
-    system = SYSTEM if question.role is None else f"{SYSTEM}\n\n{app.roles.get(question.role).text}"
-    choose(None)  # a wrong name is an error before anything is recorded
+    system, preferred = await _part(app, question.role)
+    choose(None, preferred)  # a wrong name is an error before anything is recorded
     if app.budget is not None:
         await app.budget.check()
     reading = await app.files.read(question.files, question.images)
@@ -88,7 +90,7 @@ async def ask(call: Call, question: Question, choose: Choose, *, all_attempts: b
         asked = NewTurn(role="user", content=question.prompt, tool=question.tool, attachments=attachments)
         await exchange.begin(asked, thread_id, question.branch_from)
         history = () if exchange.thread is None else exchange.thread.landed
-        choice = choose(_last_model(history))
+        choice = choose(_last_model(history), preferred)
         bodies = Bodies(
             call,
             question.prompt,
@@ -133,6 +135,14 @@ def checked(app: App, prompt: str, continuation_id: str | None) -> str | None:
     if size > app.limits.max_prompt_bytes:
         raise TooLarge(f"prompt is {size:,} bytes long; at most {app.limits.max_prompt_bytes:,} are taken.")
     return thread_id
+
+
+async def _part(app: App, role: str | None) -> tuple[str, Sequence[str]]:
+    """Return the system prompt and the models the role prefers. Raises InvalidInput for a role there is not."""
+    if role is None:
+        return SYSTEM, ()
+    found = await asyncio.to_thread(app.roles.get, role)
+    return f"{SYSTEM}\n\n{found.text}", found.models
 
 
 def _last_model(history: Sequence[Turn]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -58,8 +59,8 @@ async def chat(
     )
     catalogue = call.app.catalogue
 
-    def choose(last: str | None) -> Choice:
-        routes = catalogue.routes(model, last=last)
+    def choose(last: str | None, preferred: Sequence[str]) -> Choice:
+        routes = catalogue.routes(model, last=last, preferred=preferred)
         # A model named is the one that answers or fails; only `auto` leaves the choice of a larger one to us.
         return Choice(routes, catalogue.larger(routes[0]) if model.strip().lower() in ("", AUTO) else ())
 

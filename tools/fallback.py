@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
 
-from providers.base import ModelInfo
 from providers.catalogue import AUTO
 from tools.app import Call
 from tools.asking import (
@@ -61,10 +61,10 @@ async def fallback(
     )
     catalogue = call.app.catalogue
 
-    def choose(last: str | None) -> Choice:
+    def choose(last: str | None, preferred: Sequence[str]) -> Choice:
         names = [*([model] if model else []), *(chain or [AUTO])]
-        routes: dict[str, ModelInfo] = {found.name: found for name in names for found in catalogue.routes(name, last=last)}
-        asked = tuple(routes.values())
+        found = [one for name in names for one in catalogue.routes(name, last=last, preferred=preferred)]
+        asked = tuple({one.name: one for one in found}.values())
         return Choice(asked, () if chain else catalogue.larger(asked[0]), deadline_s)
 
     return await ask(call, question, choose, all_attempts=True)

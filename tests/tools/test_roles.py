@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from conversation.errors import InvalidInput
-from tests.tools.house import ROLES
+from tests.tools.house import MODELS, ROLES, House
 from tools.files import FileReader
 from tools.roles import BUILT_IN, MAX_WORKSPACE_FILES, RoleBook
 
@@ -252,3 +252,52 @@ def test_a_workspace_with_very_many_roles_has_the_first_of_them(workspace: Path)
     book = of_workspace(workspace, **{f"r{number:03}": "Be one of many." for number in range(MAX_WORKSPACE_FILES + 1)})
     assert len(book.roles) == 12 + MAX_WORKSPACE_FILES
     assert book.problems == (".parley/roles holds 101 roles, of which only the first 100 were read.",)
+
+
+# --- the models they prefer --------------------------------------------------------------------------------------------
+
+
+def preferring(workspace: Path, models: str, *, configured: tuple[str, ...] = tuple(MODELS)) -> House:
+    roles = RoleBook([write(workspace / "roles", x=f"---\nmodels: {models}\n---\nBe x.")])
+    return House(workspace, roles=roles, configured=configured)
+
+
+async def test_a_new_thread_asks_the_models_of_the_role_first_then_the_chain(workspace: Path) -> None:
+    house = preferring(workspace, "[nonsense-9, gpt, gemini]")
+    for upstream in house.upstreams.values():
+        upstream.plays = ["!refused"]
+    error = await house.error("chat", {"prompt": "Hello?", "role": "x"})
+    assert [one["provider"] for one in error["attempts"]] == ["github_models", "vertex_gemini", "vertex_claude", "openrouter"]
+
+
+async def test_models_that_are_not_configured_are_passed_over(workspace: Path) -> None:
+    house = preferring(workspace, "[gpt, sonnet, auto]", configured=("vertex_gemini", "openrouter"))
+    assert (await house.call("chat", {"prompt": "Hello?", "role": "x"}))["provider"] == "openrouter"
+    assert (await house.call("chat", {"prompt": "Hello?"}))["provider"] == "vertex_gemini"
+
+
+async def test_a_thread_that_goes_on_keeps_to_the_model_that_answered_last(workspace: Path) -> None:
+    house = preferring(workspace, "[gpt]")
+    first = await house.call("chat", {"prompt": "Hello?"})
+    more = await house.call("chat", {"prompt": "And?", "role": "x", "continuation_id": first["continuation_id"]})
+    assert (first["provider"], more["provider"]) == ("vertex_claude", "vertex_claude")
+    assert house.body("vertex_claude")["system"].endswith("\n\nBe x.")
+
+
+async def test_a_model_the_caller_names_wins(workspace: Path) -> None:
+    house = preferring(workspace, "[gpt]")
+    assert (await house.call("chat", {"prompt": "Hello?", "role": "x", "model": "gemini"}))["provider"] == "vertex_gemini"
+    assert (await house.call("fallback", {"prompt": "Hello?", "role": "x", "model": "gemini"}))["provider"] == "vertex_gemini"
+    assert (await house.call("fallback", {"prompt": "Hello?", "role": "x", "chain": ["openrouter"]}))["provider"] == "openrouter"
+
+
+async def test_fallback_asks_the_models_of_the_role_before_the_rest_of_the_chain(workspace: Path) -> None:
+    house = preferring(workspace, "[gpt]")
+    house.upstreams["github_models"].plays = ["!refused"]
+    answer = await house.call("fallback", {"prompt": "Hello?", "role": "x"})
+    assert [one["provider"] for one in answer["attempts"]] == ["github_models", "vertex_claude"]
+
+
+async def test_a_built_in_role_reaches_the_model_as_system_text(house: House) -> None:
+    await house.call("chat", {"prompt": "Hello?", "role": "challenge"})
+    assert "agreement comes too easily" in house.body("vertex_gemini")["system"]
