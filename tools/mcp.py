@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import traceback
@@ -32,8 +33,10 @@ from conversation.errors import InternalError, InvalidInput, ParleyError
 from providers.names import near
 from tools import TOOLS
 from tools.app import App, Call
+from tools.consultation import consultation
 from tools.progress import Send, Watch, reporting
 from tools.registry import Tool, select
+from tools.roles import Role
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +49,8 @@ diff or git_range, each finding at its line.
 - Every answer has a continuation_id. Pass it to go on in the same thread, with any tool and any model: each sees who said what.
 - Models see only what you send: name files in `files` and they are sent whole. Nothing else of the workspace is visible to them.
 - Errors have a code, a hint on what to do next, and retryable. Read warnings: a refused file or an unsaved answer is told there.
+- role has it answered as a specialist: planner, thinkdeep, debug, precommit, secaudit, refactor, testgen, docgen, analyze, challenge, \
+tracer or apilookup, or one of the user's own.
 - threads lists, shows and searches past threads, and shows the rest of an answer that was cut.\
 """
 
@@ -61,11 +66,14 @@ def build_server(app: App, enabled: Sequence[str] | None = None) -> Server[Any]:
         return await _call(app, tools, ctx, params)
 
     async def list_prompts(ctx: ServerRequestContext[Any], params: PaginatedRequestParams | None) -> ListPromptsResult:
-        return ListPromptsResult(prompts=_prompts(app))
+        roles = await asyncio.to_thread(lambda: app.roles.roles)
+        return ListPromptsResult(prompts=[_prompt(role) for role in roles.values()])
 
     async def get_prompt(ctx: ServerRequestContext[Any], params: GetPromptRequestParams) -> GetPromptResult:
         try:
-            return _prompt(app, params)
+            role = await asyncio.to_thread(app.roles.get, params.name)
+            message = PromptMessage(role="user", content=TextContent(type="text", text=consultation(role, params.arguments or {})))
+            return GetPromptResult(description=role.description, messages=[message])
         except ParleyError as error:  # prompts have no error results of their own
             raise MCPError(code=INVALID_PARAMS, message=app.scrub(f"{error.message} {error.hint}")) from None
 
@@ -149,16 +157,8 @@ def _where(error: BaseException) -> str:
     return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
 
 
-def _prompts(app: App) -> list[Prompt]:
-    request = PromptArgument(name="request", description="What the model is asked", required=False)
-    return [
-        Prompt(name=role.name, title=role.title, description=role.description, arguments=[request]) for role in app.roles.roles.values()
-    ]
-
-
-def _prompt(app: App, params: GetPromptRequestParams) -> GetPromptResult:
-    """Return a message that has the client's model ask another one in a role."""
-    role = app.roles.get(params.name)
-    request = (params.arguments or {}).get("request", "").strip() or "what we are working on"
-    text = f"Ask another model with Parley's chat tool, role={role.name}, naming the files it needs. The request: {request}"
-    return GetPromptResult(description=role.description, messages=[PromptMessage(role="user", content=TextContent(type="text", text=text))])
+def _prompt(role: Role) -> Prompt:
+    """Return the role as a prompt; one that a repository brought along says so, since its text speaks to the client's model."""
+    origin = " (from the workspace)" if role.of_workspace else ""
+    arguments = [PromptArgument(name=one.name, description=one.description, required=one.required) for one in role.arguments]
+    return Prompt(name=role.name, title=role.title, description=role.description + origin, arguments=arguments)

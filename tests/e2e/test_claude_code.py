@@ -51,11 +51,13 @@ def test_claude_mcp_add_then_list_says_connected(claude: str, parley: str, claud
     assert "Failed" not in line
 
 
-def ask_claude(claude: str, config: str, model: ScriptedModel, env: Mapping[str, str], work: Path) -> dict[str, Any]:
+def ask_claude(
+    claude: str, config: str, model: ScriptedModel, env: Mapping[str, str], work: Path, prompt: str = "ask another model"
+) -> dict[str, Any]:
     """Run one prompt through Claude Code with the scripted model behind it, and return its result."""
     work.mkdir()
     with serving(model) as base_url:
-        command = [claude, "-p", "ask another model", "--mcp-config", config, "--strict-mcp-config"]
+        command = [claude, "-p", prompt, "--mcp-config", config, "--strict-mcp-config"]
         command += ["--allowedTools", "mcp__parley", "--output-format", "json"]
         result: dict[str, Any] = json.loads(run(command, {**env, "ANTHROPIC_BASE_URL": base_url}, work))
     assert not result["is_error"], result
@@ -90,6 +92,34 @@ def test_claude_asks_two_models_at_once(
     assert "slow github_models" in said
     first, second = (sim.requests(provider)[-1] for provider in ("vertex_gemini", "github_models"))
     assert abs(first["at"] - second["at"]) < 2, "the second was asked before the first could answer"
+
+
+def first_words(model: ScriptedModel) -> str:
+    """All text of the user's first turn, as the model behind Claude Code got it."""
+    content = next(message["content"] for message in model.requests[0]["messages"] if message["role"] == "user")
+    return content if isinstance(content, str) else "\n".join(block["text"] for block in content if block["type"] == "text")
+
+
+def test_a_slash_command_has_all_its_words_reach_the_model_which_consults_another_in_the_role(
+    claude: str, config: str, claude_env: dict[str, str], sim: ThreadedSimulator, tmp_path: Path
+) -> None:
+    words = 'why does  the "test of\nthe store" fail?'
+    model = ScriptedModel("mcp__parley__chat", {"prompt": words, "role": "debug"})
+    said = ask_claude(claude, config, model, claude_env, tmp_path / "work", f"/mcp__parley__debug {words}")["result"]
+    text = first_words(model)
+    assert f"<command-args>{words}</command-args>" in text, "where the message says that the request is"
+    assert 'call its tool chat with role="debug"' in text and "The request: why\nThis client may have passed on the first word only" in text
+    assert "claude-opus" in said, "the role prefers it"
+    assert "You find the cause of a failure" in json.dumps(sim.requests("vertex_claude")[-1]["body"])
+
+
+def test_a_slash_command_without_words_is_about_what_is_going_on(
+    claude: str, config: str, claude_env: dict[str, str], tmp_path: Path
+) -> None:
+    model = ScriptedModel("mcp__parley__version", {})
+    ask_claude(claude, config, model, claude_env, tmp_path / "work", "/mcp__parley__precommit")
+    text = first_words(model)
+    assert "where there is none, it is what we are working on" in text and "git diff HEAD" in text
 
 
 def test_the_written_config_file_connects(claude: str, parley: str, claude_env: dict[str, str], tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from mcp.types import GetPromptResult, TextContent
 from conversation.errors import InternalError
 from memory.in_process import InProcessThreadStore
 from providers.base import Call
-from tests.tools.house import House, answer, text_of
+from tests.tools.house import ROLES, House, answer, text_of
 from tools import TOOLS
+from tools.files import FileReader
 from tools.limits import Limits
 from tools.mcp import INSTRUCTIONS, build_server
 from tools.progress import Watch, reporting
@@ -267,10 +268,56 @@ async def test_roles_are_prompts(workspace: Path) -> None:
         names = {one.name: one for one in (await client.list_prompts()).prompts}
         assert (names["challenge"].title, names["challenge"].description) == ("Challenge", "Doubt a claim")
         text = said(await client.get_prompt("challenge", {"request": "the earth is flat"}))
-        assert "role=challenge" in text and "the earth is flat" in text
+        assert 'role="challenge"' in text and "the earth is flat" in text
         assert "what we are working on" in said(await client.get_prompt("challenge"))
         with pytest.raises(MCPError, match="no role 'chalenge'"):
             await client.get_prompt("chalenge")
+
+
+async def test_every_built_in_role_is_a_prompt_that_may_be_called_without_a_word(house: House) -> None:
+    async with house.client() as client:
+        prompts = (await client.list_prompts()).prompts
+        assert [one.name for one in prompts] == sorted(ROLES)
+        for one in prompts:
+            assert one.title and one.description and "\n" not in one.description
+            assert [(argument.name, argument.required) for argument in one.arguments or ()] == [("request", False)]
+            text = said(await client.get_prompt(one.name, {"request": "so that it works"}))
+            assert f'role="{one.name}"' in text and text.endswith("The request: so that it works")
+            assert "{" not in text
+    assert all(role in INSTRUCTIONS for role in ROLES)
+
+
+async def test_one_word_of_a_client_that_splits_at_spaces_points_to_where_the_rest_is(house: House) -> None:
+    async with house.client() as client:
+        text = said(await client.get_prompt("debug", {"request": "why"}))
+    assert "The request: why\n" in text and "<command-args>" in text
+    async with house.client() as client:
+        assert "<command-args>" in said(await client.get_prompt("debug", {"request": " "}))
+
+
+async def test_precommit_has_the_diff_put_into_the_prompt(house: House) -> None:
+    async with house.client() as client:
+        assert "git diff HEAD" in said(await client.get_prompt("precommit", {"request": "Close the store last"}))
+
+
+async def test_a_prompt_with_arguments_of_its_own_shows_each_and_says_which_is_missing(workspace: Path) -> None:
+    folder = workspace / "roles"
+    folder.mkdir()
+    head = "arguments: [{name: language, description: Into what, required: true}, {name: text}]"
+    (folder / "translate.md").write_text(f"---\n{head}\n---\nTranslate.\n")
+    async with House(workspace, roles=RoleBook([folder])).client() as client:
+        text = said(await client.get_prompt("translate", {"language": "Welsh", "text": "good morning", "other": "passed over"}))
+        assert text.endswith("The request:\n- language: Welsh\n- text: good morning")
+        with pytest.raises(MCPError, match="translate needs language"):
+            await client.get_prompt("translate", {"text": "good morning"})
+
+
+async def test_a_role_of_the_workspace_says_so_in_the_list(workspace: Path) -> None:
+    (workspace / ".parley" / "roles").mkdir(parents=True)
+    (workspace / ".parley" / "roles" / "local.md").write_text("Be local.")
+    async with House(workspace, roles=RoleBook(workspace=FileReader(workspace))).client() as client:
+        listed = {one.name: one.description for one in (await client.list_prompts()).prompts}
+    assert listed["local"] == "Be local. (from the workspace)"
 
 
 def said(prompt: GetPromptResult) -> str:
