@@ -229,7 +229,9 @@ async def listed():
     return names
 
 names = asyncio.run(listed())
-heavy = ("litellm", "graphiti_core", "aiohttp", "google.auth", "google.oauth2", "apsw", "redis", "openai", "pathspec", "simulator", "yaml")
+heavy = (
+    "litellm", "graphiti_core", "aiohttp", "google.auth", "google.oauth2", "apsw", "redis", "openai", "pathspec", "simulator", "yaml",
+)
 print(*names, "|", *(name for name in heavy if name in sys.modules))
 """
 
