@@ -113,24 +113,31 @@ def _answer(app: App, made: Outcome, turns: Sequence[Turn], continuation_id: str
 
 
 def _within(answer: ConsensusAnswer, tokens: int) -> ConsensusAnswer:
-    """Return the answer with the longest positions cut while the whole is over `tokens`."""
+    """Return the answer with the longest texts cut while the whole is over `tokens`: the positions, and a recommendation in prose."""
     if json_tokens(answer.model_dump(mode="json")) <= tokens:
         return answer
-    bare = answer.model_copy(update={"answers": tuple(one.model_copy(update={"content": ""}) for one in answer.answers)})
+    advice, warned = _cut(answer.recommendation, "The recommendation", answer.turn, answer.continuation_id, tokens / 4)
+    bare = answer.model_copy(
+        update={"answers": tuple(one.model_copy(update={"content": ""}) for one in answer.answers), "recommendation": advice}
+    )
     room = tokens - json_tokens(bare.model_dump(mode="json")) - 200 * len(answer.answers)
     limit = fair_limit((json_tokens(one.content) for one in answer.answers), max(0, room))
-    cut = [_cut(one, answer.continuation_id, limit) for one in answer.answers]
-    warnings = (*answer.warnings, *(warning for _, warning in cut if warning is not None))
-    return answer.model_copy(update={"answers": tuple(one for one, _ in cut), "warnings": warnings})
+    warnings = [*answer.warnings, *warned]
+    shown: list[PanelAnswer] = []
+    for one in answer.answers:
+        text, warned = _cut(one.content, f"The answer of {one.provider}/{one.model}", one.turn, answer.continuation_id, limit)
+        shown.append(one.model_copy(update={"content": text}))
+        warnings += warned
+    return bare.model_copy(update={"answers": tuple(shown), "warnings": tuple(warnings)})
 
 
-def _cut(one: PanelAnswer, continuation_id: str | None, limit: float) -> tuple[PanelAnswer, Warned | None]:
-    if json_tokens(one.content) <= limit:
-        return one, None
-    kept = fitting(one.content, int(limit))
+def _cut(text: str, what: str, turn: int | None, continuation_id: str | None, limit: float) -> tuple[str, list[Warned]]:
+    """Return the text within a number of tokens, and the warning when something of it went."""
+    if json_tokens(text) <= limit:
+        return text, []
+    kept = fitting(text, int(limit))
     rest = "The rest was not saved."
-    if one.turn is not None:
-        rest = f"Read on with threads: action=show, continuation_id={continuation_id}, turn={one.turn}, offset={kept}."
-    message = f"The answer of {one.provider}/{one.model} was cut after {kept:,} characters. {rest}"
-    shown = one.model_copy(update={"content": f"{one.content[:kept]}\n\n[cut: {message}]"})
-    return shown, Warned(code="truncated", message=message)
+    if turn is not None:
+        rest = f"Read on with threads: action=show, continuation_id={continuation_id}, turn={turn}, offset={kept}."
+    message = f"{what} was cut after {kept:,} characters. {rest}"
+    return f"{text[:kept]}\n\n[cut: {message}]", [Warned(code="truncated", message=message)]

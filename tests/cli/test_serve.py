@@ -76,7 +76,7 @@ async def test_a_client_on_stdio_asks_a_model_and_goes_on_after_a_restart(
     [
         (("--tools", "version,chat"), {"PARLEY_TOOLS": "threads"}, ["chat", "version"]),
         ((), {"PARLEY_TOOLS": " listmodels , version"}, ["listmodels", "version"]),
-        ((), {"PARLEY_DISABLED_TOOLS": "chat,fallback"}, ["listmodels", "threads", "version"]),
+        ((), {"PARLEY_DISABLED_TOOLS": "chat,fallback"}, ["consensus", "codereview", "listmodels", "threads", "version"]),
     ],
 )
 async def test_only_the_chosen_tools_are_there(
@@ -239,5 +239,5 @@ print(*names, "|", *(name for name in heavy if name in sys.modules))
 def test_building_and_listing_the_server_imports_nothing_heavy(env: dict[str, str], tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", LAZY], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=50)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "chat fallback listmodels threads version |"
+    assert done.stdout.strip() == "chat fallback consensus codereview listmodels threads version |"
     assert not (tmp_path / "home").exists(), "and touches no disk"

@@ -351,13 +351,16 @@ def many(workspace: Path, number: int, lines: int = 40) -> None:
 
 
 async def test_large_input_is_parted_reviewed_at_once_and_joined(workspace: Path) -> None:
-    house = House(workspace, limits=Limits(review_part_tokens=2_000, review_parallel=3))
+    house = House(workspace, limits=Limits(review_part_tokens=1_500, review_parallel=3))
     many(workspace, 12)
     open_at_once: list[int] = []
+    three = asyncio.Event()
 
     async def play(call: Call) -> AsyncGenerator[Event, None]:
         open_at_once.append(house.upstreams["vertex_claude"].open)
-        await asyncio.sleep(0)
+        if open_at_once[-1] == 3:
+            three.set()
+        await asyncio.wait_for(three.wait(), 10)
         shown = reviewed(call)
         issues = [{**OFF_BY_ONE, "file": path, "line": 1, "quote": f"value_{int(path[1:4])}_7 = 7", "title": path} for path in shown]
         for event in answer(review(*issues)):
@@ -368,7 +371,7 @@ async def test_large_input_is_parted_reviewed_at_once_and_joined(workspace: Path
     assert [(one["file"], one["line"]) for one in got["issues"]] == [(f"m{n:03}.py", 8) for n in range(12)]
     assert got["files_reviewed"] == [f"m{n:03}.py" for n in range(12)] and got["skipped"] == []
     calls = house.upstreams["vertex_claude"].calls
-    assert len(calls) >= 3 and 1 < max(open_at_once) <= 3
+    assert len(calls) > 3 and max(open_at_once) == 3
     assert sorted(path for call in calls for path in reviewed(call)) == [f"m{n:03}.py" for n in range(12)]
 
 

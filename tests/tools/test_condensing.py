@@ -14,6 +14,8 @@ from memory.in_process import InProcessThreadStore
 from providers.base import Call, ModelInfo
 from providers.causes import failure
 from tests.tools.house import House, Play, answer
+from tools.app import Call as ToolCall
+from tools.condensing import Condenser
 
 FACT = "The launch code of the project is HERON-42."
 FILLER = "Exchange number {}: what else should we consider about this part of the plan, and why would it matter to anybody? "
@@ -144,3 +146,13 @@ async def test_one_prompt_too_large_for_the_rest_condenses_nothing(workspace: Pa
     got = await house.call("chat", {"prompt": prompt, "continuation_id": started.thread.id})
     assert not chores(house)
     assert [one["code"] for one in got["warnings"]] in ([], ["truncated"])
+
+
+async def test_turns_in_which_nothing_is_said_leave_an_empty_summary(workspace: Path) -> None:
+    house = small_house(workspace)
+    turns = [Turn(role="user", content="ok", uid=str(n), seq=n, exchange_id="e", state="done", at="") for n in range(1, 4_000)]
+    house.upstreams["github_models"].plays = [forgetful("")]
+    shortened = await Condenser(ToolCall(house.app), None).shortened(turns, 1_000)
+    assert shortened is not None
+    assert (shortened[-1].content, shortened[-1].tool, shortened[-1].exchange_id) == ("", "condense", "")
+    assert await Condenser(ToolCall(house.app), None).shortened(turns[:1], 1_000) is None
