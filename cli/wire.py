@@ -162,7 +162,7 @@ async def close_app(app: App) -> None:
 
 def run_with_app(env: Mapping[str, str], use: Callable[[App], Awaitable[int]], *, workspace: Path | None = None) -> int:
     """Build an App, return what `use` makes of it, and close it."""
-    app = build_app(env, workspace=workspace or Path.cwd())
+    app = build_app(env, workspace=workspace or working_folder(env))
 
     async def used() -> int:
         try:
@@ -179,14 +179,25 @@ def config_path(env: Mapping[str, str], home: Path) -> Path | None:
     if named:
         return _expanded(named)
     path = home / "parley.toml"
-    return path if path.is_file() else None
+    return path if os.path.isfile(path) else None  # Path.is_file raises where a folder is closed
+
+
+def working_folder(env: Mapping[str, str]) -> Path:
+    """Return the working directory; when that is gone, the first of PARLEY_WORKSPACE_ROOTS. Raises WrongUse."""
+    try:
+        return Path.cwd()
+    except OSError:
+        roots = workspace_roots(env)
+    if not roots or not all(root.is_absolute() for root in roots):
+        raise WrongUse("the working directory does not exist any more: change to another, or set PARLEY_WORKSPACE_ROOTS to a whole path")
+    return roots[0]
 
 
 def workspace_roots(env: Mapping[str, str]) -> tuple[Path, ...]:
     """Return the folders of PARLEY_WORKSPACE_ROOTS; none means the working directory. Raises WrongUse."""
     roots = tuple(_expanded(part) for part in env.get("PARLEY_WORKSPACE_ROOTS", "").split(os.pathsep) if part.strip())
     for root in roots:
-        if not root.is_dir():
+        if not os.path.isdir(root):
             raise WrongUse(f"PARLEY_WORKSPACE_ROOTS: {root} is not a folder")
     return roots
 

@@ -79,13 +79,13 @@ def _environment(env: Mapping[str, str]) -> Iterator[Check]:
 def _configured(env: Mapping[str, str]) -> Iterator[Check]:
     """What depends on the settings; a wrong one is the only finding then."""
     from cli.commands.serve import check_serving
-    from cli.wire import build_app, close_app, config_path
+    from cli.wire import build_app, close_app, config_path, working_folder
     from providers.proxies import Proxies
 
     try:
         configure_logging(env)
         check_serving(env)
-        app = build_app(env, workspace=Path.cwd())
+        app = build_app(env, workspace=working_folder(env))
     except WrongUse as error:
         yield Check("configuration", "broken", str(error))
         return

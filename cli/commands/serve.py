@@ -8,7 +8,6 @@ import gc
 import logging
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.context import Context
@@ -54,11 +53,11 @@ def _parser(context: Context) -> argparse.ArgumentParser:
 
 
 def _built(env: Mapping[str, str], enabled: Sequence[str]) -> tuple[App, Server[Any]]:
-    from cli.wire import build_app
+    from cli.wire import build_app, working_folder
     from providers.proxies import Proxies
     from tools.mcp import build_server
 
-    app = build_app(env, workspace=Path.cwd())
+    app = build_app(env, workspace=working_folder(env))
     for line in Proxies.from_env(env).ignored:
         _log.warning("%s", line)
     return app, build_server(app, enabled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import logging
 import os
@@ -18,6 +19,7 @@ from cli.main import main
 
 PARLEY = Path(sys.executable).with_name("parley")
 Ran = tuple[int, str, str]
+CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, PR_CAPBSET_DROP = 1, 2, 24
 
 
 def parley(*arguments: str | Path, cwd: Path | None = None, stdin: str = "", env: Mapping[str, str] | None = None) -> Ran:
@@ -26,6 +28,30 @@ def parley(*arguments: str | Path, cwd: Path | None = None, stdin: str = "", env
     done = subprocess.run(words, cwd=cwd, input=stdin, capture_output=True, text=True, timeout=50, env={**os.environ, **(env or {})})
     assert "Traceback" not in done.stderr
     return done.returncode, done.stdout, done.stderr
+
+
+def without_privileges() -> None:
+    """To be run before exec: not even root may then open what a file's mode forbids."""
+    if os.geteuid() == 0:
+        for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
+            ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+
+def ran(words: list[str], cwd: Path, env: Mapping[str, str] | None = None) -> Ran:
+    """Status, stdout and stderr of a process that may read nothing but what it may."""
+    done = subprocess.run(
+        words, cwd=cwd, env={**os.environ, **(env or {})}, input=b"", capture_output=True, timeout=50, preexec_fn=without_privileges
+    )
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def in_shell(script: str, cwd: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Ran:
+    """Run a shell's words in which $PARLEY is the command."""
+    return ran(["/bin/sh", "-c", script, "sh", *arguments], cwd, {"PARLEY": str(PARLEY), **(env or {})})
+
+
+def is_one_line(err: str) -> bool:
+    return err.startswith("parley") and err.count("\n") == 1 and "unexpected" not in err
 
 
 @contextmanager
