@@ -121,9 +121,10 @@ def end_process(status: int = 0) -> NoReturn:
     finaliser imports then waits for it for ever, with nobody left to watch.
     """
     logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.__stdout__, sys.__stderr__):
         with suppress(OSError, ValueError):
-            stream.flush()
+            if stream is not None:
+                stream.flush()
     os._exit(status)
 
 

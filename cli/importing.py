@@ -51,6 +51,8 @@ class ExportedThread(BaseModel):
 
 def read_export(source: str) -> list[ExportedTurn]:
     """Return the turns of an export in a file, or of stdin for `-`. Raises WrongUse or Failed."""
+    if source == "-" and sys.__stdin__ is None:
+        raise Failed("stdin is closed: there is nothing to read")
     try:
         raw = sys.stdin.buffer.read(MAX_BYTES) if source == "-" else Path(source).read_bytes()
     except OSError as error:

@@ -6,9 +6,10 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from cli.context import Context
-from cli.output import Failed, WrongUse, did_you_mean, one_line, put, say
+from cli.output import Failed, WrongUse, did_you_mean, flush, one_line, put, say
 from conversation.errors import ParleyError
 from conversation.scrub import scrub
 
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         status = _run(arguments, os.environ)
-        sys.stdout.flush()
+        flush()
     except WrongUse as error:
         return _complain(str(error), WRONG_USE)
     except Failed as error:
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        return _reader_gone()
+        return DONE  # the reader of our output has seen enough (parley models | head): nothing failed
     except SystemExit as exit_:  # argparse prints help and leaves this way
         return exit_.code if isinstance(exit_.code, int) else DONE
     except Exception as error:  # the command line's boundary: a defect is one line too, and its place helps to mend it
@@ -54,9 +55,8 @@ def _run(arguments: list[str], environ: Mapping[str, str]) -> int:
     while arguments and arguments[0].startswith("-"):
         option = arguments.pop(0)
         if option in ("-h", "--help"):
-            put(_help())
-            return DONE
-        if option in ("-V", "--version"):
+            arguments = ["help"]
+        elif option in ("-V", "--version"):
             arguments = ["version"]
         elif option == "--env-file" and arguments:
             env_files.append(arguments.pop(0))
@@ -67,6 +67,8 @@ def _run(arguments: list[str], environ: Mapping[str, str]) -> int:
     if not arguments:
         raise WrongUse("parley: name a command (see parley --help)")
     command, *rest = arguments
+    if sys.__stdout__ is None and command != "serve":  # which says itself what it needs
+        raise Failed("stdout is closed: there is nowhere to write to")
     if command == "help":
         put(_help())
         return DONE
@@ -90,12 +92,11 @@ parley COMMAND --help tells its options. Data goes to stdout, words to stderr.""
 
 def _complain(text: str, status: int) -> int:
     """Say the error in one line and return the status."""
-    try:
-        sys.stdout.flush()
-        named = text if text.startswith(("parley ", "parley:")) else f"parley: {text}"
+    named = text if text.startswith(("parley ", "parley:")) else f"parley: {text}"
+    with suppress(Failed, OSError, ValueError):  # what was put before stands before
+        flush()
+    with suppress(OSError, ValueError):  # nobody is left to hear it
         say(one_line(scrub(named), 1000))
-    except (OSError, ValueError):
-        return status  # nobody is left to hear it
     return status
 
 
@@ -105,11 +106,3 @@ def _place(error: BaseException) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return "an unknown place" if trace is None else f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
-
-
-def _reader_gone() -> int:
-    """The reader of our output has seen enough (parley models | head): nothing failed, and nothing more is written."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)
-    return DONE

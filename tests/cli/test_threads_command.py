@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -112,6 +113,15 @@ def test_without_json_an_export_is_markdown(here: Here, home: Path) -> None:
     assert out.startswith("# Which queue?\n") and "\n## 2. vertex_claude/claude-x, chat, " in out
     assert "[text: a.py]" in out and "(interrupted)" in out
     assert here("threads", "show", thread_id)[1] == out
+
+
+def test_what_a_model_sent_to_the_terminal_is_shown_and_not_obeyed(here: Here, home: Path) -> None:
+    thread_id = conversation(home, "\x1b[31mred\x07 needle\x9b", workspace="/w\x1b[2J")
+    for words in (("ls",), ("search", "needle"), ("show", thread_id), ("export", thread_id)):
+        status, out, _ = here("threads", *words)
+        assert status == 0 and "needle" in out
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", out), repr(out)
+    assert "\\x1b[31mred\\x07 needle\\x9b" in here("threads", "show", thread_id)[1]
 
 
 def test_show_tells_about_the_thread_as_well(here: Here, home: Path) -> None:
