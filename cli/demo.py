@@ -6,7 +6,6 @@ are real.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import signal
@@ -22,6 +21,7 @@ from mcp import Client, StdioServerParameters
 from mcp.types import TextContent
 
 from cli import demo_panel
+from cli.output import Parser
 from simulator import ThreadedSimulator, running
 
 PRIME = "PostgreSQL, because LISTEN/NOTIFY saves you a second broker"
@@ -159,7 +159,7 @@ async def _play() -> int:
 
 def main(arguments: list[str]) -> int:
     """Run `parley demo`; 0 when everything it shows held."""
-    parser = argparse.ArgumentParser(prog="parley demo", description="Hold a conversation across four simulated providers, with no key.")
+    parser = Parser(prog="parley demo", description="Hold a conversation across four simulated providers, with no key.")
     parser.parse_args(arguments)
     print("Parley demo. The four upstreams are SIMULATED on loopback; client, server, translation and store are real.", flush=True)
     return 1 if asyncio.run(_play()) else 0

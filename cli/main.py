@@ -58,10 +58,8 @@ def _run(arguments: list[str], environ: Mapping[str, str]) -> int:
             arguments = ["help"]
         elif option in ("-V", "--version"):
             arguments = ["version"]
-        elif option == "--env-file" and arguments:
-            env_files.append(arguments.pop(0))
-        elif option.startswith("--env-file="):
-            env_files.append(option.partition("=")[2])
+        elif option == "--env-file" or option.startswith("--env-file="):
+            env_files.append(_file_of(option, arguments))
         else:
             raise WrongUse(f"parley: unknown option {one_line(option, 60)} (see parley --help)")
     if not arguments:
@@ -76,6 +74,14 @@ def _run(arguments: list[str], environ: Mapping[str, str]) -> int:
         raise WrongUse(f"parley: there is no command {one_line(command, 60)!r}{did_you_mean(command, COMMANDS)} (see parley --help)")
     run: Callable[[Context, list[str]], int] = importlib.import_module(COMMANDS[command][0]).run
     return run(Context(environ, tuple(env_files)), rest)
+
+
+def _file_of(option: str, arguments: list[str]) -> str:
+    """Return the file of an --env-file, taken from the arguments if it is one of them. Raises WrongUse."""
+    file = option.partition("=")[2] or (arguments.pop(0) if arguments and "=" not in option else "")
+    if not file:
+        raise WrongUse("parley: --env-file needs a file (see parley --help)")
+    return file
 
 
 def _help() -> str:

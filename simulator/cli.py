@@ -9,6 +9,7 @@ import shlex
 import signal
 import sys
 import tempfile
+from typing import NoReturn
 
 from .server import Simulator
 
@@ -29,14 +30,21 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _port(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isdecimal() and len(text) <= 5 else -1
     if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"{number} is not a port")
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a port from 0 to 65535")
     return number
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="parley simulate",
         description="Simulated Vertex, GitHub Models and OpenRouter on one loopback port; no answer is a real model's.",
     )

@@ -40,7 +40,8 @@ def test_every_command_tells_its_options(here: Here, command: str) -> None:
         (("versoin",), "there is no command 'versoin'; did you mean 'version'?"),
         (("xyzzy",), "there is no command 'xyzzy' (see parley --help)"),
         (("--bogus",), "unknown option --bogus"),
-        (("--env-file",), "unknown option --env-file"),
+        (("--env-file",), "--env-file needs a file"),
+        (("--env-file=", "models"), "--env-file needs a file"),
         (("version", "--jsno"), "parley version: unrecognized arguments: --jsno"),
         (("version", "extra\nline"), "unrecognized arguments"),
         (("serve", "--transport", "carrier-pigeon"), "invalid choice: 'carrier-pigeon'"),
@@ -57,6 +58,7 @@ def test_every_command_tells_its_options(here: Here, command: str) -> None:
         (("threads", "ls", "--limit", "0"), "'0' is not a number from 1"),
         (("config",), "the following arguments are required"),
         (("config", "emacs"), "invalid choice: 'emacs'"),
+        (("demo", "x"), "parley demo: unrecognized arguments: x"),
         (("models", "--provider", "openruter"), "there is no provider 'openruter'; did you mean 'openrouter'?"),
     ],
 )

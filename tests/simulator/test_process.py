@@ -66,6 +66,16 @@ async def test_a_thread_serves_async_code_too(tmp_path: Path) -> None:
         assert await sim.auntil(lambda log: log[0]["disconnected"])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(("--port", "x"), "'x' is not a port from 0 to 65535"), (("--port", "65536"), "is not a port"), (("x",), "unrecognized arguments: x")],
+)
+def test_wrong_use_is_one_line(arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulator.main(list(arguments)) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("parley simulate: ") and said in err and err.count("\n") == 1
+
+
 def test_errors_of_scripting_and_of_ports_reach_the_caller() -> None:
     with running() as sim:
         with pytest.raises(ValueError, match="unknown fault kind"):
