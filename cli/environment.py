@@ -53,7 +53,7 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     *_rows(
         "parley",
-        ("PARLEY_HOME", "", "state folder, mode 0700 (the platform's user data folder)"),
+        ("PARLEY_HOME", "", "state folder, mode 0700: a whole path, or ~/... (the platform's user data folder)"),
         ("PARLEY_CONFIG", "", "TOML file (parley.toml in PARLEY_HOME when it exists)"),
         ("PARLEY_CHAIN", "vertex_claude,vertex_gemini,github_models,openrouter", "failover order"),
         ("PARLEY_ADAPTER", "litellm", "litellm translates for every upstream; native relays where one speaks Messages"),

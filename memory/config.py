@@ -32,14 +32,29 @@ class MemoryConfig(Frozen):
 
 def _home(env: Mapping[str, str]) -> Path:
     """Return PARLEY_HOME, or the folder platformdirs would name: worked out from `env`, which platformdirs cannot be handed."""
-    user = env.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir
     given = env.get("PARLEY_HOME", "").strip()
-    if given:
-        return Path(user + given[1:] if given == "~" or given.startswith("~/") else given).absolute()
     data = env.get("XDG_DATA_HOME", "").strip()
+    if given.startswith("/"):
+        return Path(given)
+    if given == "~" or given.startswith("~/"):
+        return Path(_user(env) + given[1:])
+    if given:
+        raise InvalidInput(
+            f"PARLEY_HOME is {given[:80]!r}, which is not a whole path.",
+            hint="Write it from the root, such as /srv/parley, or from your own home, such as ~/parley; $NAMES are not resolved.",
+        )
     if data.startswith("/"):
         return Path(data) / "parley"
-    return Path(user) / ("Library/Application Support" if sys.platform == "darwin" else ".local/share") / "parley"
+    return Path(_user(env)) / ("Library/Application Support" if sys.platform == "darwin" else ".local/share") / "parley"
+
+
+def _user(env: Mapping[str, str]) -> str:
+    """Return the user's own home folder."""
+    try:
+        home = env.get("HOME", "")
+        return home if home.startswith("/") else pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:  # a container may run as a user there is not
+        raise InvalidInput("Neither PARLEY_HOME nor HOME is set.", hint="Set PARLEY_HOME to a whole path such as /srv/parley.") from None
 
 
 def _days(text: str) -> float | None:

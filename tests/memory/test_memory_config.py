@@ -26,8 +26,18 @@ def test_a_tilde_is_the_home_of_the_environment_at_hand(given: str, home: str) -
     assert MemoryConfig.from_env({"PARLEY_HOME": given, "HOME": "/home/ann"}).home == Path(home)
 
 
-def test_a_relative_home_is_made_absolute() -> None:
-    assert MemoryConfig.from_env({"PARLEY_HOME": "state"}).home == Path.cwd() / "state"
+@pytest.mark.parametrize("given", ["state", "./state", "~nobody-here/state", "$HOME/state", "${HOME}/state"])
+def test_a_home_that_is_no_whole_path_is_refused(given: str) -> None:
+    with pytest.raises(InvalidInput, match=r"PARLEY_HOME is .*, which is not a whole path") as refused:
+        MemoryConfig.from_env({"PARLEY_HOME": given, "HOME": "/home/ann"})
+    assert "/srv/parley" in refused.value.hint
+
+
+def test_a_user_without_any_home_is_told_to_set_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 3_999_999_999)
+    with pytest.raises(InvalidInput, match="Neither PARLEY_HOME nor HOME"):
+        MemoryConfig.from_env({"HOME": "not/whole"})
+    assert MemoryConfig.from_env({"PARLEY_HOME": "/srv/parley"}).home == Path("/srv/parley")
 
 
 @pytest.mark.parametrize("platform", ["linux", "darwin"])
