@@ -26,6 +26,11 @@ class Variable:
     meaning: str
     example: str = ""
 
+    def document(self) -> dict[str, str | None]:
+        """Return the variable for a JSON document; `default` is null where there is none."""
+        default = None if is_unset(self.example) else self.example
+        return {"name": self.name, "group": self.group, "meaning": self.meaning, "default": default}
+
 
 def _rows(group: str, *rows: tuple[str, str, str]) -> tuple[Variable, ...]:
     return tuple(Variable(name, group, meaning, example) for name, example, meaning in rows)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from cli.context import Context
-from cli.environment import template
+from cli.environment import VARIABLES, template
 from cli.output import Failed, WrongUse, put, put_json, say
 
 REFERENCES = {
@@ -33,10 +33,14 @@ def run(context: Context, arguments: list[str]) -> int:
     claude = kinds.add_parser("claude", prog="parley config claude", description="The `claude mcp add` line and the JSON of an MCP file.")
     claude.add_argument("--write", metavar="PATH", help="put the server into this JSON file, leaving its other servers alone")
     claude.add_argument("--json", action="store_true", help="the JSON alone")
-    kinds.add_parser("env", prog="parley config env", description="Env files to fill in; what is commented out shows the default.")
+    files = kinds.add_parser("env", prog="parley config env", description="Env files to fill in; what is commented out shows the default.")
+    files.add_argument("--json", action="store_true", help="the variables there are, as JSON")
     options = parser.parse_args(arguments)
     if options.kind == "env":
-        put(template())
+        if options.json:
+            put_json({"variables": [variable.document() for variable in VARIABLES]})
+        else:
+            put(template())
         return 0
     script = console_script()
     document = claude_document(script)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli.commands.config import console_script
+from cli.environment import NAMES
 from cli.output import Failed
 from tests.cli.run import PARLEY, Here, parley
 
@@ -91,6 +92,16 @@ def test_env_prints_templates(here: Here) -> None:
     status, out, err = here("config", "env")
     assert (status, err) == (0, "")
     assert "OPENROUTER_API_KEY=your_openrouter_key_here" in out and "# PARLEY_CHAIN=vertex_claude,vertex_gemini" in out
+
+
+def test_env_as_json_lists_the_variables_with_their_defaults(here: Here) -> None:
+    status, out, err = here("config", "env", "--json")
+    rows = {row["name"]: row for row in json.loads(out)["variables"]}
+    assert (status, err, rows.keys()) == (0, "", NAMES)
+    assert rows["GITHUB_TOKEN"]["default"] is None and rows["PARLEY_HEDGE_AFTER"]["default"] is None
+    assert {key: rows["PARLEY_PORT_ROUTER"][key] for key in ("group", "meaning", "default")} == {
+        "group": "parley", "meaning": "port", "default": "8080",
+    }  # fmt: skip
 
 
 def test_the_console_script_is_found_where_it_was_called_or_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
