@@ -107,13 +107,13 @@ def is_unset(value: str) -> bool:
 def load_environment(environ: Mapping[str, str], env_files: Sequence[str | Path] = ()) -> dict[str, str]:
     """Return the variables that are set: of the real environment first, then of the last file that has them.
 
-    Raises WrongUse naming file and line.
+    Blanks around a value of ours mean nothing. Raises WrongUse naming file and line.
     """
     merged: dict[str, str] = {}
     for path in env_files:
         merged.update({name: value for name, value in read_env_file(path).items() if not is_unset(value)})
     merged.update({name: value for name, value in environ.items() if not is_unset(value)})
-    return merged
+    return {name: value.strip() if name in NAMES else value for name, value in merged.items()}
 
 
 def read_env_file(path: str | Path) -> dict[str, str]:

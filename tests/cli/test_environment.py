@@ -100,6 +100,13 @@ def test_placeholders_count_as_unset_and_leave_room_for_a_file(tmp_path: Path, v
     assert env == {"GITHUB_TOKEN": "from-file", "OPENROUTER_API_KEY": "real"}
 
 
+def test_blanks_around_a_value_of_ours_mean_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.env").write_text("PARLEY_TOKEN=' secret-word '\nOTHER=' kept '\n")
+    env = load_environment({"PARLEY_HOST": " 127.0.0.1 "}, [tmp_path / "a.env"])
+    assert env == {"PARLEY_TOKEN": "secret-word", "OTHER": " kept ", "PARLEY_HOST": "127.0.0.1"}
+    assert secrets(env) == ("secret-word",)
+
+
 @pytest.mark.parametrize("value", ["x", "your_key", "key_here", "not your_key_here", "$HOME", "a${B}"])
 def test_other_values_are_values(value: str) -> None:
     assert not is_unset(value)

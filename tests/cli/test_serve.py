@@ -194,7 +194,8 @@ async def test_with_a_token_only_its_bearers_are_served(env: dict[str, str], tmp
             with error:
                 return error.code
 
-    async with over_http({**env, "PARLEY_TOKEN": SECRET}, tmp_path, "--transport", "http") as url:
+    blanks = {"PARLEY_TOKEN": f" {SECRET} ", "PARLEY_HOST": " 127.0.0.1 "}
+    async with over_http({**env, **blanks}, tmp_path, "--transport", "http") as url:
         assert await asyncio.to_thread(status, url + "/mcp") == 401
         assert await asyncio.to_thread(status, url + "/mcp", Authorization=f"Bearer {SECRET}") not in (401, 403)
         assert await asyncio.to_thread(status, url + "/health") == 200
