@@ -126,7 +126,10 @@ def load_file(path: Path, *, providers: Sequence[str]) -> FileConfig:
     text = ""
     try:
         with path.open("rb") as file:
-            text = file.read(MAX_BYTES).decode()
+            raw = file.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
+            raise WrongUse(f"the configuration {path} is larger than {MAX_BYTES} bytes")
+        text = raw.decode("utf-8-sig")
         document = tomllib.loads(text)
     except OSError as error:
         raise WrongUse(f"cannot read the configuration {path}: {error.strerror or type(error).__name__}") from None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.config import FileConfig, key_lines, load_file
+from cli.config import MAX_BYTES, FileConfig, key_lines, load_file
 from cli.output import WrongUse
 from providers.base import ModelInfo
 
@@ -133,6 +133,25 @@ def test_an_empty_file_says_nothing(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_file_key_and_line(tmp_path: Path, text: str, expected: str) -> None:
     assert complaint(tmp_path, text).startswith(expected)
+
+
+def test_an_alias_may_lead_to_others_and_add_to_a_family_of_its_name(tmp_path: Path) -> None:
+    text = '[aliases]\na = ["b", "c"]\nb = ["c", "d"]\nc = "x"\nopus = ["opus", "gpt"]\n'
+    assert loaded(tmp_path, text).alias_targets()["opus"] == ("opus", "gpt")
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "\ufeff[threads]\nttl_days = 3\n").threads.ttl_days == 3
+    assert complaint(tmp_path, "\ufeff[threads]\nttl_day = 3\n").startswith("2: [threads] has no key")
+
+
+def test_a_file_that_is_too_large_is_refused_whole(tmp_path: Path) -> None:
+    path = tmp_path / "parley.toml"
+    path.write_text("#" * (MAX_BYTES - 1) + "\n")
+    load_file(path, providers=PROVIDERS)
+    path.write_text("#" * MAX_BYTES + "\n")
+    with pytest.raises(WrongUse, match="is larger than 1000000 bytes"):
+        load_file(path, providers=PROVIDERS)
 
 
 def test_a_wrong_value_is_not_repeated(tmp_path: Path) -> None:
