@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cli.output import WrongUse, did_you_mean
+from providers.catalogue import AUTO
 
 MAX_BYTES = 1_000_000
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -157,6 +158,36 @@ def _check_names(path: Path, text: str, config: FileConfig, providers: Sequence[
         if provider not in providers or not slash or not model:
             where = f"{path}:{_line(text, ('models', name))}"
             raise WrongUse(f'{where}: [models."{name}"] must be named provider/model{did_you_mean(provider, providers)}')
+    for name, problem in _alias_problems(config.alias_targets(), {AUTO, *providers}):
+        raise WrongUse(f"{path}:{_line(text, ('aliases', name))}: [aliases] {name} {problem}")
+
+
+def _alias_problems(aliases: Mapping[str, Sequence[str]], taken: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield each alias that cannot work, and why. One may name itself beside others: then it adds to the family of that name."""
+    targets = {name.lower(): [target.strip().lower() for target in named] for name, named in aliases.items()}
+    for name in aliases:
+        key = name.lower()
+        others = [target for target in targets[key] if target != key]
+        if key in taken:
+            yield name, "is a name that is taken: call the alias something else"
+        elif not targets[key] or "" in targets[key]:
+            yield name, "should name a model, or several"
+        elif not others or _comes_back(targets, key):
+            yield name, "stands for itself in the end: an alias cannot go round in a circle"
+
+
+def _comes_back(targets: Mapping[str, Sequence[str]], start: str) -> bool:
+    """Tell whether the way from an alias to other aliases leads back to it."""
+    seen = {start}
+    ways = [target for target in targets[start] if target != start]
+    while ways:
+        here = ways.pop()
+        onward = targets.get(here, ())
+        if start in onward:
+            return True
+        ways += [target for target in onward if target not in seen]
+        seen.update(onward)
+    return False
 
 
 def _complaint(path: Path, text: str, document: Mapping[str, Any], error: Mapping[str, Any]) -> str:
