@@ -13,7 +13,9 @@ from memory._sql import Instant, Sql
 
 _TURN = "uid, seq, exchange_id, role, state, content, tool, provider, model, usage, meta, at"
 _THREAD = "id, title, workspace, created, updated, parent_id, parent_seq, last_seq"
-_SUMMARY = "h.id, h.title, h.workspace, (SELECT count(*) FROM turns t WHERE t.thread_id = h.id AND t.state = 'done'), h.updated"
+_COUNT = """(SELECT count(*) FROM turns t WHERE t.thread_id = h.id)
+    + (SELECT count(*) FROM exchanges e WHERE e.thread_id = h.id AND e.state = 'pending')"""
+_SUMMARY = f"h.id, h.title, h.workspace, {_COUNT}, h.updated"
 
 
 def last_seq(sql: Sql, thread_id: str, at: Instant) -> int:
@@ -63,7 +65,7 @@ def turns_of(sql: Sql, thread_id: str, exchange_id: str) -> tuple[Turn, ...]:
 
 
 def summaries(sql: Sql, workspace: str | None, limit: int, at: Instant) -> list[ThreadSummary]:
-    """Return threads, last updated first."""
+    """Return threads, last updated first; each counts the turns that `load` returns, interrupted and pending ones too."""
     where = "(?1 IS NULL OR h.workspace = ?1) AND h.updated >= ?2 ORDER BY h.updated DESC, h.n DESC LIMIT ?3"
     rows = sql.execute(f"SELECT {_SUMMARY} FROM threads h WHERE {where}", (workspace, at.cutoff, max(limit, 0)))  # noqa: S608
     return [_summary(row, None) for row in rows]

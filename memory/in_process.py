@@ -209,8 +209,9 @@ def _shown(held: _Held, upto: int, without: str) -> Thread:
 
 
 def _summary(held: _Held, text: str | None) -> ThreadSummary:
-    done = sum(turn.state == "done" for turn in held.turns)
-    return ThreadSummary(id=held.id, title=held.title, workspace=held.workspace, turns=done, updated=held.updated, snippet=text)
+    """Count the turns that `load` returns, interrupted and pending ones too."""
+    turns = len(held.turns) + len(held.pending)
+    return ThreadSummary(id=held.id, title=held.title, workspace=held.workspace, turns=turns, updated=held.updated, snippet=text)
 
 
 def _holds(content: str, words: Sequence[str]) -> bool:

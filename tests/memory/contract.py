@@ -280,13 +280,6 @@ class ThreadStoreContract:
         assert len(await store.list(workspace=None, limit=2)) == 2
         assert await store.list(workspace=None, limit=0) == []
 
-    async def test_an_interrupted_turn_is_not_counted(self, open_store: OpenStore) -> None:
-        store = open_store()
-        started = await store.begin(user("x"), workspace="/w")
-        await store.interrupt(started.exchange_id)
-        (summary,) = await store.list(workspace="/w")
-        assert (summary.turns, summary.title) == (0, "x")
-
     async def test_a_search_finds_turns_that_hold_every_word(self, open_store: OpenStore) -> None:
         store = open_store()
         cats = await say(store, "Cats and dogs in the Caf\u00e9")
