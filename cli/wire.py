@@ -150,7 +150,7 @@ def build_app(env: Mapping[str, str], *, workspace: Path) -> App:
         limits=limits,
         roles=_role_book(home, _role_folders(path, file), workspace, files),
         scrub=partial(scrub, secrets=settings.secrets(), home=env.get("HOME", "")),
-        on_close=(live.aclose, upstreams.aclose, ledger.aclose),
+        on_close=(live.aclose, upstreams.aclose, budget.aclose, ledger.aclose),
     )
 
 

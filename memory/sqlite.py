@@ -174,6 +174,7 @@ class SqliteThreadStore:
         self._ttl_days = ttl_days
         self._clock = clock
         self._purged = float("-inf")
+        self._waited_for: set[str] = set()
 
     async def begin(
         self,
@@ -195,20 +196,29 @@ class SqliteThreadStore:
             branch_from=branch_from,
             expected_seq=expected_seq,
         )
-        self._purge_now_and_then()
         try:
-            return await self._database.run(lambda sql: _exchanges.begin(sql, self._now(), self._owners, given), write=True)
+            started = await self._database.run(lambda sql: _exchanges.begin(sql, self._now(), self._owners, given), write=True)
         except asyncio.CancelledError:
             # Nobody will complete it; without this it would look pending for as long as this process lives.
             with suppress(StoreError):
                 self._database.post(lambda sql: _exchanges.interrupt(sql, given.exchange_id), write=True)
             raise
+        self._purge_now_and_then()  # afterwards: a held lock would be waited for twice
+        return started
 
     async def complete(self, exchange_id: str, answers: Sequence[NewTurn]) -> tuple[Turn, ...]:
-        return await self._database.run(lambda sql: _exchanges.complete(sql, self._now(), clean(exchange_id), answers), write=True)
+        try:
+            return await self._database.run(lambda sql: _exchanges.complete(sql, self._now(), clean(exchange_id), answers), write=True)
+        except StoreBusy:
+            self._waited_for.add(exchange_id)
+            raise
 
     async def interrupt(self, exchange_id: str) -> None:
-        await self._database.run(lambda sql: _exchanges.interrupt(sql, clean(exchange_id)), write=True)
+        done = self._database.post(lambda sql: _exchanges.interrupt(sql, clean(exchange_id)), write=True)
+        if exchange_id in self._waited_for:  # by `complete`, in vain: the answer is not held up a second time
+            self._waited_for.discard(exchange_id)
+            return
+        await asyncio.shield(asyncio.wrap_future(done))
 
     async def append(self, thread_id: str, turn: NewTurn, *, uid: str) -> Turn:
         known = parse_thread_id(thread_id)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from conversation.errors import BudgetExceeded, StoreError
 from providers.health import Ledger
@@ -27,6 +28,7 @@ class Budget:
     ledger: Ledger
     limit_usd: float | None = None
     today: Callable[[], str] = _today
+    _counting: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]], init=False, repr=False, compare=False)
 
     async def check(self) -> None:
         """Raise BudgetExceeded when the day's limit is reached."""
@@ -37,9 +39,23 @@ class Budget:
             raise BudgetExceeded(f"Today's spending of ${spent:.2f} has reached the limit of ${self.limit_usd:.2f}.")
 
     async def add(self, usd: float | None) -> None:
-        """Count the cost of one answer; an unknown cost counts nothing. A count that cannot be kept does not cost the answer."""
+        """Count the cost of one answer; an unknown cost counts nothing. A count that cannot be kept does not cost the answer.
+
+        Without a limit no call depends on the count, so it is kept in the background.
+        """
         if not usd:
             return
+        counting = asyncio.create_task(self._count(usd), name="count what was spent")
+        self._counting.add(counting)
+        counting.add_done_callback(self._counting.discard)
+        if self.limit_usd is not None:
+            await asyncio.shield(counting)
+
+    async def aclose(self) -> None:
+        """Wait for what is still being counted."""
+        await asyncio.gather(*self._counting)
+
+    async def _count(self, usd: float) -> None:
         try:
             await self.ledger.add(self.today(), usd)
         except StoreError as error:

@@ -182,6 +182,35 @@ async def test_a_held_lock_holds_up_neither_the_event_loop_nor_the_process(file:
     await store.aclose()
 
 
+async def test_an_answer_that_found_the_store_held_waits_for_it_once(file: Path) -> None:
+    store = SqliteThreadStore(file, busy_timeout_s=0.2)
+    started = await store.begin(user("q"), workspace="/w")
+    with closing(apsw.Connection(str(file))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreBusy):
+            await store.complete(started.exchange_id, [answer("a")])
+        await store.interrupt(started.exchange_id)  # returns while the lock is held, and is done after it
+        other.execute("ROLLBACK")
+    assert said(await store.load(started.thread.id)) == [(1, "q", "interrupted")]
+    await store.aclose()
+
+
+async def test_expired_threads_are_removed_after_a_begin_and_not_before_it(file: Path) -> None:
+    long_ago = SqliteThreadStore(file, clock=lambda: 0.0)
+    await say(long_ago, "old")
+    await long_ago.aclose()
+    store = SqliteThreadStore(file, ttl_days=1, busy_timeout_s=0.2)
+    with closing(apsw.Connection(str(file))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreBusy):  # and nothing that waited for the lock before it
+            await store.begin(user("x"), workspace="/w")
+        other.execute("ROLLBACK")
+    assert query(file, "SELECT count(*) FROM tombstones") == [(0,)]
+    await say(store, "now")
+    assert query(file, "SELECT reason FROM tombstones") == [("expired",)]
+    await store.aclose()
+
+
 async def test_a_begin_that_is_cancelled_leaves_nothing_pending(open_store: OpenStore, file: Path) -> None:
     store = open_store()
     thread_id = await say(store, "start")

@@ -421,8 +421,31 @@ async def test_without_a_limit_spending_is_counted_only() -> None:
     await budget.check()
     await budget.add(2.0)
     await budget.add(None)
+    await budget.aclose()
     assert list(purse.days.values()) == [2.0]
     assert await budget.near() is None
+
+
+async def test_only_with_a_limit_an_answer_waits_until_it_is_counted() -> None:
+    free = asyncio.Event()
+
+    class Held(Purse):
+        async def add(self, day: str, usd: float) -> None:
+            await free.wait()
+            await super().add(day, usd)
+
+    purse = Held()
+    counting, limiting = Budget(purse), Budget(purse, limit_usd=9.0)
+    await counting.add(2.0)
+    assert purse.days == {}
+    waiting = asyncio.create_task(limiting.add(3.0))
+    closing = asyncio.create_task(counting.aclose())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not waiting.done() and not closing.done()
+    free.set()
+    await asyncio.gather(waiting, closing)
+    assert list(purse.days.values()) == [5.0]
 
 
 @pytest.mark.parametrize(
