@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cli.output import Failed, WrongUse
 from conversation.messages import Usage
-from conversation.threads import NewTurn, ThreadStore
+from conversation.threads import Turn, TurnState
 
 MAX_BYTES = 256 * 1024 * 1024
+
+
+class RestoringStore(Protocol):
+    """A store that takes turns as they were said elsewhere, as those of memory/ do."""
+
+    async def restore(self, turns: Sequence[Turn], *, workspace: str) -> str:
+        """Return the id of a new thread that holds the turns."""
+        ...
+
+
+class ExportedMeta(BaseModel):
+    """What a summary of older turns has beside its text: see conversation.summaries."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    upto: int
+    facts: list[tuple[int, str, str]] = Field(default_factory=list[tuple[int, str, str]])
 
 
 class ExportedTurn(BaseModel):
@@ -25,21 +43,30 @@ class ExportedTurn(BaseModel):
     tool: str = "chat"
     provider: str | None = None
     model: str | None = None
-    state: Literal["pending", "done", "interrupted"] = "done"
+    state: TurnState = "done"
     at: str | None = None
     usage: Usage | None = None
+    meta: ExportedMeta | None = None
 
-    def again(self) -> NewTurn:
-        """Return the turn as the store takes it; when it was said first goes into `meta`."""
-        return NewTurn(
-            role=self.role,
-            content=self.content,
-            tool=self.tool,
-            provider=self.provider,
-            model=self.model,
-            usage=self.usage,
-            meta={"imported_at": self.at} if self.at else None,
-        )
+    @field_validator("at")
+    @classmethod
+    def _is_a_time(cls, at: str | None) -> str | None:
+        try:
+            datetime.fromisoformat(at or "2026-01-01")
+        except ValueError:
+            raise ValueError("not a time as ISO 8601 writes it") from None
+        return at
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Self:
+        if self.role == "user" and not self.content.strip():
+            raise ValueError("the content of a caller's turn is empty")
+        return self
+
+    def again(self, seq: int, exchange_id: str) -> Turn:
+        """Return the turn as it was."""
+        said = self.model_dump(mode="json", include={"role", "content", "tool", "provider", "model", "state", "meta"})
+        return Turn(**said, usage=self.usage, at=self.at or "", uid=f"{exchange_id}:{seq}", seq=seq, exchange_id=exchange_id)
 
 
 class ExportedThread(BaseModel):
@@ -62,33 +89,18 @@ def read_export(source: str) -> list[ExportedTurn]:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise WrongUse(f"{source} is not an exported thread: {place + ': ' if place else ''}{first['msg']}") from None
+        problem = str(first["msg"]).removeprefix("Value error, ")
+        raise WrongUse(f"{source} is not an exported thread: {place + ': ' if place else ''}{problem}") from None
     if not turns or turns[0].role != "user":
         raise WrongUse(f"{source} is not an exported thread: it does not begin with a turn of the caller")
     return turns
 
 
-async def import_thread(store: ThreadStore, turns: Sequence[ExportedTurn], *, workspace: str) -> str:
-    """Record the turns as a new thread and return its id. What had no answer then is interrupted now."""
-    thread_id: str | None = None
-    for question, answers in _exchanges(turns):
-        started = await store.begin(question.again(), workspace=workspace, thread_id=thread_id)
-        thread_id = started.thread.id
-        if answers:
-            await store.complete(started.exchange_id, [answer.again() for answer in answers])
-        else:
-            await store.interrupt(started.exchange_id)
-    assert thread_id is not None  # noqa: S101 - read_export lets no empty list pass
-    return thread_id
-
-
-def _exchanges(turns: Sequence[ExportedTurn]) -> Iterator[tuple[ExportedTurn, list[ExportedTurn]]]:
-    """Yield each caller's turn with the answers that follow it."""
-    question, answers = turns[0], list[ExportedTurn]()
-    for turn in turns[1:]:
-        if turn.role == "assistant":
-            answers.append(turn)
-            continue
-        yield question, answers
-        question, answers = turn, []
-    yield question, answers
+async def import_thread(store: RestoringStore, turns: Sequence[ExportedTurn], *, workspace: str) -> str:
+    """Record the turns as a new thread and return its id. A turn of the caller begins an exchange."""
+    again: list[Turn] = []
+    exchange_id = ""
+    for seq, turn in enumerate(turns, 1):
+        exchange_id = str(uuid.uuid4()) if turn.role == "user" else exchange_id
+        again.append(turn.again(seq, exchange_id))
+    return await store.restore(again, workspace=workspace)

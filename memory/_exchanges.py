@@ -121,6 +121,20 @@ def append(sql: Sql, at: Instant, thread_id: str, turn: NewTurn, uid: str) -> Tu
     return found[0]
 
 
+def restore(sql: Sql, at: Instant, turns: Sequence[Turn], workspace: str) -> str:
+    """Make a thread of turns that were landed elsewhere, and return its id."""
+    thread_id = str(uuid.uuid4())
+    sql.execute(
+        "INSERT INTO threads(id, title, workspace, created, updated, last_seq) VALUES (?, ?, ?, ?, ?, ?)",
+        (thread_id, title_of(turns[0].content), workspace, at.now, at.now, len(turns)),
+    )
+    for seq, turn in enumerate(turns, 1):
+        uid, state = f"{thread_id}:{seq}", "interrupted" if turn.state == "pending" else turn.state
+        _insert_turn(sql, thread_id, uid, seq, turn.exchange_id, turn, state, turn.at or at.now)
+        _attach(sql, thread_id, uid, turn)
+    return thread_id
+
+
 def interrupt(sql: Sql, exchange_id: str) -> None:
     """Land the caller's turn alone, if it is still pending."""
     row = sql.execute("SELECT thread_id, begun, asked FROM exchanges WHERE id = ? AND state = 'pending'", (exchange_id,)).fetchone()

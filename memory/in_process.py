@@ -128,6 +128,16 @@ class InProcessThreadStore:
             held.turns.append(known)
         return known
 
+    async def restore(self, turns: Sequence[Turn], *, workspace: str) -> str:
+        at = self._now()
+        made = _Held(str(uuid.uuid4()), title_of(turns[0].content), clean(workspace), at.now, at.now)
+        for seq, turn in enumerate(turns, 1):
+            state = "interrupted" if turn.state == "pending" else turn.state
+            known = {"uid": f"{made.id}:{seq}", "seq": seq, "state": state, "at": turn.at or at.now}
+            made.turns.append(turn.model_copy(update=known))
+        self._threads[made.id] = made
+        return made.id
+
     async def load(self, thread_id: str) -> Thread:
         held = self._get(parse_thread_id(thread_id), self._now())
         return _shown(held, len(held.turns), "")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from cli.context import Context
 from cli.log import configure_logging
 from cli.output import Failed, WrongUse, one_line, put, put_json, say, table
 from conversation.errors import InvalidContinuationId, ThreadExpired, ThreadNotFound
+from conversation.summaries import is_summary
 from conversation.threads import Thread, ThreadSummary, Turn, parse_thread_id
 
 if TYPE_CHECKING:
@@ -107,9 +108,9 @@ async def _export(app: App, options: argparse.Namespace) -> int:
 
 
 async def _import(app: App, options: argparse.Namespace) -> int:
-    from cli.importing import import_thread
+    from cli.importing import RestoringStore, import_thread
 
-    put(await import_thread(app.store, options.turns, workspace=app.workspace))
+    put(await import_thread(cast("RestoringStore", app.store), options.turns, workspace=app.workspace))
     return 0
 
 
@@ -127,7 +128,8 @@ def exported(thread: Thread) -> dict[str, Any]:
 
 def _turn(turn: Turn) -> dict[str, Any]:
     fields = ("seq", "role", "tool", "provider", "model", "content", "state", "at")
-    return {**{name: getattr(turn, name) for name in fields}, "usage": turn.usage.model_dump() if turn.usage else None}
+    row = {**{name: getattr(turn, name) for name in fields}, "usage": turn.usage.model_dump() if turn.usage else None}
+    return {**row, "meta": turn.meta} if is_summary(turn) else row
 
 
 def markdown(thread: Thread) -> str:

@@ -139,11 +139,34 @@ def test_an_imported_thread_is_the_exported_one_under_a_new_id(here: Here, home:
     status, out, _ = here("threads", "import", "-", stdin=exported) if by_stdin else here("threads", "import", tmp_path / "thread.json")
     new_id = out.strip()
     assert status == 0 and uuid.UUID(new_id) and new_id != thread_id
+    assert json.loads(here("threads", "export", new_id, "--json")[1])["turns"] == json.loads(exported)["turns"]
+    rows = {row["continuation_id"]: row["turns"] for row in json.loads(here("threads", "ls", "--json")[1])["threads"]}
+    assert rows == {thread_id: 3, new_id: 3}
+
+
+def test_a_summary_stays_one_and_no_turn_changes_its_state_when_a_thread_is_imported(here: Here, home: Path) -> None:
+    thread_id = conversation(home)
+    meta = {"upto": 2, "facts": [[2, "claude-x", "Postgres"]]}
+
+    async def summarize(store: SqliteThreadStore) -> str:
+        await store.append(thread_id, NewTurn(role="assistant", content="notes", tool="condense", meta=meta), uid="u")
+        return (await store.begin(NewTurn(role="user", content="Still there?"), workspace="/w", thread_id=thread_id)).thread.id
+
+    stored(home, summarize)
+    before = json.loads(here("threads", "export", thread_id, "--json")[1])["turns"]
+    new_id = here("threads", "import", "-", stdin=json.dumps({"turns": before}))[1].strip()
     again = json.loads(here("threads", "export", new_id, "--json")[1])["turns"]
-    before = json.loads(exported)["turns"]
-    for turn in again + before:
-        turn.pop("at")
     assert again == before
+    assert [turn["state"] for turn in again] == ["done", "done", "interrupted", "done", "interrupted"]
+    assert (again[3]["meta"], [turn.get("meta") for turn in again].count(None)) == (meta, 4)
+
+
+def test_a_turn_of_an_export_without_a_time_is_of_now(here: Here, home: Path) -> None:
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "", "state": "interrupted"}]
+    new_id = here("threads", "import", "-", stdin=json.dumps({"turns": turns}))[1].strip()
+    document = json.loads(here("threads", "show", new_id, "--json")[1])
+    now = document["created"]
+    assert [(turn["state"], turn["at"]) for turn in document["turns"]] == [("done", now), ("interrupted", now)]
 
 
 @pytest.mark.parametrize(
@@ -156,6 +179,10 @@ def test_an_imported_thread_is_the_exported_one_under_a_new_id(here: Here, home:
         '{"turns": []}',
         '{"turns": [{"role": "assistant", "content": "x"}]}',
         '{"turns": [{"role": "user"}]}',
+        '{"turns": [{"role": "user", "content": ""}]}',
+        '{"turns": [{"role": "user", "content": "x"}, {"role": "user", "content": " \\n"}]}',
+        '{"turns": [{"role": "user", "content": "x", "at": "yesterday"}]}',
+        '{"turns": [{"role": "user", "content": "x", "meta": {"upto": "all"}}]}',
         '{"turns": [{"role": "robot", "content": "x"}]}',
         '{"turns": [{"role": "user", "content": "x", "usage": {"input_tokens": "many"}}]}',
     ],

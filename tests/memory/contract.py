@@ -7,14 +7,21 @@ import hashlib
 import time
 import uuid
 from collections.abc import Callable
+from typing import Protocol
 
 import pytest
 
+from cli.importing import RestoringStore
 from conversation.errors import InvalidContinuationId, InvalidInput, StoreUnavailable, ThreadConflict, ThreadExpired, ThreadNotFound
 from conversation.messages import Usage
 from conversation.threads import Attachment, NewTurn, Thread, ThreadStore
 
-OpenStore = Callable[[], ThreadStore]
+
+class Store(ThreadStore, RestoringStore, Protocol):
+    """What the stores of memory/ are."""
+
+
+OpenStore = Callable[[], Store]
 DAY = 86400.0
 TTL_DAYS = 30.0
 MANY_WORDS = " ".join(f"w{n}" for n in range(3000))
@@ -355,6 +362,36 @@ class ThreadStoreContract:
         drawn = answer("here").model_copy(update={"attachments": files[1:2]})
         await store.complete(started.exchange_id, [drawn])
         assert [turn.attachments for turn in (await store.load(thread_id)).turns] == [files, (), files[:1], files[1:2]]
+
+    async def test_a_list_counts_every_turn_that_is_shown(self, open_store: OpenStore) -> None:
+        store = open_store()
+        thread_id = await say(store, "needle")
+        lost = await store.begin(user("lost"), workspace="/w", thread_id=thread_id)
+        await store.interrupt(lost.exchange_id)
+        await store.begin(user("asked"), workspace="/w", thread_id=thread_id)
+        only = await store.begin(user("only"), workspace="/w")
+        assert {one.id: one.turns for one in await store.list(workspace=None)} == {thread_id: 4, only.thread.id: 1}
+        assert [one.turns for one in await store.search("needle", workspace=None)] == [4]
+        assert len((await store.load(thread_id)).turns) == 4
+
+    async def test_a_thread_said_elsewhere_is_restored_as_it_was(self, open_store: OpenStore, clock: Clock) -> None:
+        store = open_store()
+        thread_id = await say(store, "one\nmore", None, attachment("a.py", "x = 1"))
+        lost = await store.begin(user("lost"), workspace="/w", thread_id=thread_id)
+        await store.interrupt(lost.exchange_id)
+        await store.append(thread_id, NewTurn(role="assistant", content="notes", tool="condense", meta={"upto": 2}), uid="u")
+        await store.begin(user("asked"), workspace="/w", thread_id=thread_id)
+        before = (await store.load(thread_id)).turns
+        clock.now += 60 * DAY
+        restored = await store.load(await store.restore((*before, before[0].model_copy(update={"at": ""})), workspace="/other\ud800"))
+        new = {"uid", "state"}
+        assert [turn.model_dump(exclude=new) for turn in restored.turns[:-1]] == [turn.model_dump(exclude=new) for turn in before]
+        assert [turn.state for turn in restored.turns] == ["done", "done", "interrupted", "done", "interrupted", "done"]
+        assert (restored.title, restored.workspace, restored.turns[-1].seq) == ("one", "/other?", 6)
+        assert restored.turns[-1].at == restored.created == restored.updated > before[0].at
+        assert await say(store, "goes on", restored.id) == restored.id
+        assert [turn.seq for turn in (await store.load(restored.id)).turns[6:]] == [7, 8]
+        assert [one.id for one in await store.search("notes", workspace=None)] == [restored.id]
 
     async def test_a_ping_returns_and_closing_interrupts_what_is_pending(self, open_store: OpenStore) -> None:
         store = open_store()
