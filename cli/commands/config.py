@@ -85,8 +85,8 @@ def _write(path: Path, document: dict[str, Any]) -> None:
     if not isinstance(servers, dict):
         raise WrongUse(f"{path}: mcpServers is not an object; nothing was written")
     merged["mcpServers"] = {**servers, **document["mcpServers"]}
-    target = path.resolve()  # a link stays a link
     try:
+        target = path.resolve()  # a link stays a link
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".parley-")
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

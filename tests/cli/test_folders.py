@@ -95,6 +95,11 @@ def test_a_working_directory_that_is_gone_is_one_line(gone: Callable[..., Ran], 
         assert (status, out) == (2, "") and is_one_line(err) and "PARLEY_WORKSPACE_ROOTS" in err
 
 
+def test_nothing_is_written_into_a_working_directory_that_is_gone(gone: Callable[..., Ran]) -> None:
+    status, out, err = gone("config claude --write mcp.json")
+    assert (status, out, err) == (1, "", "parley: cannot write mcp.json: No such file or directory\n")
+
+
 def test_the_doctor_says_that_the_working_directory_is_gone(gone: Callable[..., Ran]) -> None:
     status, out, err = gone("doctor")
     assert (status, err) == (1, "") and "broken  configuration  the working directory does not exist any more" in out
