@@ -22,6 +22,11 @@ def is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def number_or(value: Any, default: float) -> float:
+    """The value when it is a JSON number, else the default: a script's figures may be anything, and sums are still made."""
+    return value if is_number(value) else default
+
+
 def is_whole(value: Any) -> TypeGuard[int]:
     """True for a JSON integer."""
     return isinstance(value, int) and not isinstance(value, bool)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from .asked import Asked
 from .jsonish import Json, as_dict, as_list, is_number, is_whole
 
@@ -103,7 +105,10 @@ class Rule:
 
 
 def parse_rule(given: Json) -> Rule:
-    """A rule from its JSON. Raises ValueError saying what is wrong."""
+    """A rule from its JSON. Raises ValueError saying what is wrong.
+
+    Figures in `usage` may be anything JSON has: they are passed on as they stand.
+    """
     _check_rule(given)
     plain = {key: given[key] for key in ("model", "match", "match_last_user", "text", "thinking", "chunks", *_NUMBERS) if key in given}
     finish = given.get("finish", given.get("stop_reason"))
@@ -123,9 +128,13 @@ def parse_rule(given: Json) -> Rule:
 
 
 def _check_rule(given: Json) -> None:
-    for key in given:
+    for key, value in given.items():
         if key not in _KNOWN:
             raise ValueError(f"unknown key {key!r} in a rule; known: {', '.join(sorted(_KNOWN))}")
+        try:
+            orjson.dumps(value)
+        except orjson.JSONEncodeError as error:
+            raise ValueError(f"{key} cannot be sent as JSON: {error}") from error
     provider = given.get("provider")
     if provider not in (*PROVIDERS, "*"):
         raise ValueError(f"a rule's provider must be one of {', '.join(PROVIDERS)} or *, not {provider!r}")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from .asked import Asked
-from .jsonish import Json
+from .jsonish import Json, number_or
 from .rules import Answer
 from .signing import sign_thinking
 
@@ -36,7 +36,8 @@ def usage_of(answer: Answer, asked: Asked) -> Json:
     }
     if asked.provider == "openrouter" and "cost" not in usage:
         model = asked.model
-        usage["cost"] = round((usage["input_tokens"] * model.input_usd + usage["output_tokens"] * model.output_usd) / 1e6, 9)
+        read, written = number_or(usage["input_tokens"], 0), number_or(usage["output_tokens"], 0)
+        usage["cost"] = round((read * model.input_usd + written * model.output_usd) / 1e6, 9)
     return usage
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from .asked import Asked
-from .jsonish import Json, as_list
+from .jsonish import Json, as_list, is_number, number_or
 from .rules import Answer
 from .signing import sign_thought
 from .wire_anthropic import Piece
@@ -21,13 +21,14 @@ def usage_of(answer: Answer, asked: Asked) -> Json:
     prompt = given.pop("input_tokens", asked.input_tokens)
     total_output = given.pop("output_tokens", answer.output_tokens)
     thoughts = answer.thinking_tokens
+    candidates = max(0, total_output - thoughts) if is_number(total_output) else total_output
     usage: Json = {
         "promptTokenCount": prompt,
-        "candidatesTokenCount": max(0, total_output - thoughts),
-        "totalTokenCount": prompt + total_output,
+        "candidatesTokenCount": candidates,
+        "totalTokenCount": number_or(prompt, 0) + number_or(total_output, 0),
         "trafficType": "ON_DEMAND",
         "promptTokensDetails": [{"modality": "TEXT", "tokenCount": prompt}],
-        "candidatesTokensDetails": [{"modality": "TEXT", "tokenCount": max(0, total_output - thoughts)}],
+        "candidatesTokensDetails": [{"modality": "TEXT", "tokenCount": candidates}],
     }
     if thoughts:
         usage["thoughtsTokenCount"] = thoughts

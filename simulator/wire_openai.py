@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from .asked import Asked
-from .jsonish import Json, as_dict
+from .jsonish import Json, as_dict, number_or
 from .models import ANTHROPIC, GPT
 from .rules import Answer, ToolCall
 from .signing import sign_thinking
@@ -27,12 +27,12 @@ def usage_of(answer: Answer, asked: Asked) -> Json:
     usage: Json = {
         "prompt_tokens": prompt,
         "completion_tokens": output,
-        "total_tokens": prompt + output,
+        "total_tokens": number_or(prompt, 0) + number_or(output, 0),
         "prompt_tokens_details": {"cached_tokens": cached, "audio_tokens": 0},
         "completion_tokens_details": {"reasoning_tokens": answer.thinking_tokens, "audio_tokens": 0},
     }
     if asked.provider == "openrouter":
-        cost = (prompt * asked.model.input_usd + output * asked.model.output_usd) / 1e6
+        cost = (number_or(prompt, 0) * asked.model.input_usd + number_or(output, 0) * asked.model.output_usd) / 1e6
         usage |= {"cost": round(cost, 9), "is_byok": False, "cost_details": {"upstream_inference_cost": None}}
     return {**usage, **given}
 

@@ -73,6 +73,17 @@ async def test_a_script_sets_usage_and_finish_in_any_wires_words(client: Client,
     assert (chat["usage"]["total_tokens"], chat["usage"]["prompt_tokens_details"]["cached_tokens"]) == (18, 5)
 
 
+@pytest.mark.parametrize("odd", [None, "x", [1], {"a": 1}, True, -7, 1.5])
+@pytest.mark.parametrize("route", PROVIDERS)
+async def test_figures_that_are_no_numbers_are_sent_as_they_stand(client: Client, sim: Simulator, route: str, odd: Any) -> None:
+    sim.rule("*", "done", usage={"input_tokens": odd, "output_tokens": odd, "cache_read_input_tokens": odd})
+    reply = await client.ask(route)
+    assert reply.status == 200
+    usage = reply.json["usageMetadata"] if "usageMetadata" in reply.json else reply.json["usage"]
+    names = ("input_tokens", "prompt_tokens", "promptTokenCount")
+    assert [usage[name] for name in names if name in usage] == [odd]
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("route", PROVIDERS)
 async def test_an_answer_may_say_nothing_and_still_finish(client: Client, sim: Simulator, route: str, stream: bool) -> None:
@@ -111,6 +122,8 @@ async def test_chunks_say_in_how_many_pieces_a_text_comes(client: Client, sim: S
         ({"usage": 3}, "usage must be an object"),
         ({"times": 0}, "times must be a whole number"),
         ({"tool_use": [{"input": {}}]}, "tool_use must be a list"),
+        ({"usage": {"output_tokens": 10**30}}, "usage cannot be sent as JSON"),
+        ({"text": "\ud83d"}, "text cannot be sent as JSON"),
         ({"text": "{quote:[}"}, "bad regular expression"),
     ],
 )
