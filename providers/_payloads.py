@@ -9,10 +9,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
-import orjson
-
 from conversation.errors import ProviderError
 from providers._http import HttpReply
+from providers._json import parsed
 from providers._sse import MAX_EVENT_BYTES, ServerEvent, SSEError, SSEParser
 from providers.causes import error_in_body, failure
 
@@ -73,8 +72,8 @@ class Payloads:
             if len(body) > MAX_EVENT_BYTES:
                 raise self._failed("malformed", f"an answer of more than {MAX_EVENT_BYTES} bytes")
         try:
-            value = orjson.loads(body)
-        except orjson.JSONDecodeError:
+            value = parsed(body)
+        except ValueError:
             whole = bytes(body.rstrip()[-1:]) in {b"}", b"]"}
             raise self._failed("malformed" if whole else "truncated", "an answer whose JSON is broken") from None
         return cast("list[Any]", value) if isinstance(value, list) else [value]
@@ -97,8 +96,8 @@ class Payloads:
 
     def _parsed(self, event: ServerEvent) -> Any:
         try:
-            return orjson.loads(event.data)
-        except orjson.JSONDecodeError:
+            return parsed(event.data)
+        except ValueError:
             raise self._failed("malformed", "an event whose JSON is broken") from None
 
     def _checked(self, value: Any) -> dict[str, Any]:
@@ -116,7 +115,7 @@ class Payloads:
 
 def _is_json(text: str) -> bool:
     try:
-        orjson.loads(text)
-    except orjson.JSONDecodeError:
+        parsed(text)
+    except ValueError:
         return False
     return True
