@@ -215,10 +215,11 @@ class Chain:
                     async for event in events:
                         heard(event)
                         folding.add(event)
+            answer = folding.answer()
             self._health.succeeded(model.provider, model.id)
             settled = True
             attempt.end(self._clock(), "ok")
-            return folding.answer()
+            return answer
         except ContextTooLong as error:
             attempt.end(self._clock(), error.cause, error.status)
             raise
@@ -294,9 +295,9 @@ class Chain:
 
 
 def usage_of(answer: Answer, model: ModelInfo) -> Usage:
-    """Return the answer's usage; the cost is the provider's own figure, or the model's prices times the tokens."""
-    cost = answer.cost_usd
-    if cost is None and model.input_usd_per_mtok is not None and model.output_usd_per_mtok is not None:
+    """Return the answer's usage; the cost is the provider's own figure, or the model's prices times the tokens when both were counted."""
+    cost, counted = answer.cost_usd, answer.input_tokens > 0 and answer.output_tokens > 0
+    if cost is None and counted and model.input_usd_per_mtok is not None and model.output_usd_per_mtok is not None:
         cached_price = model.input_usd_per_mtok if model.cached_usd_per_mtok is None else model.cached_usd_per_mtok
         fresh = answer.input_tokens - answer.cached_tokens
         cost = (

@@ -453,10 +453,13 @@ async def test_only_with_a_limit_an_answer_waits_until_it_is_counted() -> None:
     [
         (Answer(text="", input_tokens=1_000_000, output_tokens=1_000_000), {"input_usd_per_mtok": 3.0, "output_usd_per_mtok": 15.0}, 18.0),
         (
-            Answer(text="", input_tokens=1_000_000, cached_tokens=1_000_000),
+            Answer(text="", input_tokens=1_000_000, cached_tokens=1_000_000, output_tokens=1_000_000),
             {"input_usd_per_mtok": 3.0, "output_usd_per_mtok": 15.0, "cached_usd_per_mtok": 0.3},
-            0.3,
+            15.3,
         ),
+        (Answer(text="uncounted"), {"input_usd_per_mtok": 3.0, "output_usd_per_mtok": 15.0}, None),
+        (Answer(text="half", input_tokens=5), {"input_usd_per_mtok": 3.0, "output_usd_per_mtok": 15.0}, None),
+        (Answer(text="free", input_tokens=5, output_tokens=5), {"input_usd_per_mtok": 0.0, "output_usd_per_mtok": 0.0}, 0.0),
         (Answer(text="", cost_usd=0.5), {}, 0.5),
         (Answer(text="", input_tokens=5), {}, None),
     ],
