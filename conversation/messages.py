@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -91,6 +91,7 @@ class Fold:
 
     The event grammar is Anthropic's: https://docs.anthropic.com/en/docs/build-with-claude/streaming
     `usage.cost_usd` is our own addition, set by a provider that reports the price of the call itself.
+    Providers hold their events to the grammar; what is of the wrong shape all the same is passed over here and raises nothing.
     """
 
     def __init__(self) -> None:
@@ -102,16 +103,17 @@ class Fold:
 
     def add(self, event: Mapping[str, Any]) -> None:
         """Take one event; unknown kinds are passed over, as clients of the API must."""
-        kind = event.get("type")
+        kind, index = event.get("type"), event.get("index")
         if kind == "message_start":
-            self._usage.update(_known(event["message"].get("usage")))
-        elif kind == "content_block_start":
-            self._blocks[event["index"]] = dict(event["content_block"])
-        elif kind == "content_block_delta":
-            self._delta(event["index"], event["delta"])
+            self._usage.update(_known(_fields(event.get("message")).get("usage")))
+        elif kind == "content_block_start" and isinstance(index, int):
+            self._blocks[index] = dict(_fields(event.get("content_block")))
+        elif kind == "content_block_delta" and isinstance(index, int):
+            self._delta(index, _fields(event.get("delta")))
         elif kind == "message_delta":
             self._usage.update(_known(event.get("usage")))
-            self._stop_reason = event["delta"].get("stop_reason") or self._stop_reason
+            reason = _fields(event.get("delta")).get("stop_reason")
+            self._stop_reason = reason if isinstance(reason, str) and reason else self._stop_reason
         elif kind == "message_stop":
             self._stopped = True
 
@@ -119,32 +121,69 @@ class Fold:
         block = self._blocks.setdefault(index, {"type": "text", "text": ""})
         kind = delta.get("type")
         if kind == "input_json_delta":
-            self._json.setdefault(index, []).append(delta.get("partial_json", ""))
+            self._json.setdefault(index, []).append(_text(delta.get("partial_json")))
             return
         key = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}.get(str(kind))
         if key is not None:
-            block[key] = block.get(key, "") + delta.get(key, "")
+            block[key] = _text(block.get(key)) + _text(delta.get(key))
 
     def answer(self) -> Answer:
         """Return what has been gathered so far; `complete` once a stop reason and message_stop were seen."""
-        for index, parts in self._json.items():
-            self._blocks[index]["input"] = json.loads("".join(parts) or "{}")
-        blocks = tuple(self._blocks[index] for index in sorted(self._blocks))
-        read, written = int(self._usage.get("cache_read_input_tokens") or 0), int(self._usage.get("cache_creation_input_tokens") or 0)
+        blocks = tuple(self._block(index) for index in sorted(self._blocks))
+        read, written = self._count("cache_read_input_tokens"), self._count("cache_creation_input_tokens")
         return Answer(
-            text="".join(block.get("text", "") for block in blocks if block.get("type") == "text"),
+            text="".join(block["text"] for block in blocks if block.get("type") == "text"),
             blocks=blocks,
             stop_reason=self._stop_reason,
-            input_tokens=int(self._usage.get("input_tokens") or 0) + read + written,
-            output_tokens=int(self._usage.get("output_tokens") or 0),
+            input_tokens=self._count("input_tokens") + read + written,
+            output_tokens=self._count("output_tokens"),
             cached_tokens=read,
-            cost_usd=self._usage.get("cost_usd"),
+            cost_usd=_amount(self._usage.get("cost_usd")),
             complete=self._stopped and self._stop_reason is not None,
         )
 
+    def _block(self, index: int) -> dict[str, Any]:
+        block = dict(self._blocks[index])
+        if block.get("type") == "text":
+            block["text"] = _joined(_text(block.get("text")))
+        if index in self._json:
+            block["input"] = tool_input("".join(self._json[index])) or {}
+        return block
 
-def _known(usage: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {key: value for key, value in (usage or {}).items() if value is not None}
+    def _count(self, name: str) -> int:
+        return int(_amount(self._usage.get(name)) or 0)
+
+
+def tool_input(text: str) -> dict[str, Any] | None:
+    """Return the arguments of a tool call from the JSON they were streamed as; None when that is no JSON object."""
+    try:
+        value: object = json.loads(_joined(text) or "{}")
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def _joined(text: str) -> str:
+    """The text with halves of surrogate pairs side by side made one: an upstream may cut inside an emoji. One alone stays."""
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+
+
+def _amount(value: Any) -> float | int | None:
+    """A number of tokens or dollars, None for what cannot be one."""
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+    return value if usable else None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _fields(value: Any) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+
+
+def _known(usage: Any) -> dict[str, Any]:
+    return {key: value for key, value in _fields(usage).items() if value is not None}
 
 
 def fold(events: Iterable[Mapping[str, Any]]) -> Answer:

@@ -5,18 +5,18 @@
 https://docs.anthropic.com/en/docs/build-with-claude/streaming. Whatever an upstream or a translation makes of it, what leaves
 here has one message_start, contiguous indexes, every block closed, no empty text block, and one message_delta with a stop
 reason and all four token counts. Nothing leaves before the first block has content, so that until then another provider can be
-asked instead.
+asked instead. Fields are checked here too, for all wires: what follows may rely on their types.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from conversation.errors import ProviderError
-from conversation.messages import Event
+from conversation.messages import Event, tool_input
 from providers.causes import error_in_body, failure
 
 _TOKEN_COUNTS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
@@ -27,8 +27,18 @@ _DELTAS: Mapping[str, frozenset[str]] = {
     "thinking": frozenset({"thinking_delta", "signature_delta"}),
     "tool_use": frozenset({"input_json_delta"}),
 }
-_SPEAKS = {"pause_turn", "stop_sequence"}
-"""Stop reasons with which an answer may hold nothing."""
+_FIELDS: Mapping[str, str] = {
+    "text_delta": "text",
+    "thinking_delta": "thinking",
+    "signature_delta": "signature",
+    "input_json_delta": "partial_json",
+}
+"""The one field of each kind of delta, which is text."""
+_MAY_BE_SILENT: Mapping[str, str] = {"pause_turn": "tools", "stop_sequence": "stop_sequences"}
+"""Stop reasons with which an answer may hold nothing, and what the request must have offered for that."""
+_MOST_TOKENS = 10**12
+_MOST_USD = 10**6
+_USED_UP = "Raise max_output_tokens: the model thinks within the same limit. Or name another provider's model."
 _NOT_AN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
 
@@ -40,8 +50,10 @@ def tool_id(raw: str) -> str:
 class Grammar:
     """Checks one answer's events and puts right what can be; raises ProviderError for the rest."""
 
-    def __init__(self, provider: str, model: str, secrets: tuple[str, ...] = ()) -> None:
+    def __init__(self, provider: str, model: str, secrets: tuple[str, ...] = (), *, asked: Mapping[str, Any] | None = None) -> None:
+        """`asked` is the Messages API body, for what it offered: without tools, a call of one is no answer."""
         self._provider, self._model, self._secrets = provider, model, secrets
+        self._offered = frozenset(key for key, value in (asked or {}).items() if value)
         self._started = False
         self._start: Event | None = None
         self._stopped = False
@@ -51,6 +63,8 @@ class Grammar:
         self._open: tuple[int, str] | None = None
         self._waiting: dict[str, Any] | None = None
         self._tool_ids: set[str] = set()
+        self._input: list[str] = []
+        self._broken_input = False
         self._said = False
         self._thought = False
 
@@ -68,8 +82,8 @@ class Grammar:
             raise self.failed("malformed", f"{kind} before message_start")
         try:
             yield from handler(self, event)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise self.failed("malformed", f"a {kind} event without its fields ({type(error).__name__})") from None
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise self.failed("malformed", f"a {kind} event of the wrong shape ({type(error).__name__})") from None
 
     def finish(self, *, ended: bool = False) -> None:
         """Take note that the upstream is done; `ended` says that it marked the end itself. Raises unless message_stop was seen."""
@@ -79,14 +93,14 @@ class Grammar:
             raise self.failed("empty", "the answer is empty")
         raise self.failed("truncated", "the answer broke off before its end")
 
-    def failed(self, cause: str, message: str) -> ProviderError:
-        return failure(cause, message, provider=self._provider, model=self._model)
+    def failed(self, cause: str, message: str, hint: str | None = None) -> ProviderError:
+        return failure(cause, message, provider=self._provider, model=self._model, hint=hint)
 
     def _message_start(self, event: Mapping[str, Any]) -> Iterator[Event]:
         if self._started:
             raise self.failed("malformed", "a second message_start")
         self._started = True
-        message: dict[str, Any] = dict(event["message"])
+        message = _object(event["message"])
         self._usage = _counts(message.get("usage"))
         message["usage"] = {**dict.fromkeys(_TOKEN_COUNTS, 0), **self._usage}
         self._start = {"type": "message_start", "message": message}
@@ -95,8 +109,8 @@ class Grammar:
     def _block_start(self, event: Mapping[str, Any]) -> Iterator[Event]:
         if self._open is not None or self._ending is not None:
             raise self.failed("malformed", "a block began inside another")
-        block: dict[str, Any] = dict(event["content_block"])
-        kind = str(block["type"])
+        block = _object(event["content_block"])
+        kind = _text(block["type"])
         self._open = (event["index"], kind)
         if kind in _HELD:
             empty = {"text": ""} if kind == "text" else {"thinking": "", "signature": ""}
@@ -104,26 +118,33 @@ class Grammar:
             return
         if kind == "tool_use":
             block["id"] = self._own_id(str(block.get("id") or ""))
-        self._said = self._said or kind != "redacted_thinking"
+            block["name"], block["input"] = _text(block["name"]), _object(block.get("input") or {})
+            self._input = []
+        self._said = self._said or (kind != "redacted_thinking" and "tools" in self._offered)
         yield from self._begun(block)
 
     def _block_delta(self, event: Mapping[str, Any]) -> Iterator[Event]:
-        delta: Mapping[str, Any] = event["delta"]
+        delta = _object(event["delta"])
         if self._open is None or self._open[0] != event["index"]:
             raise self.failed("malformed", "a delta outside its block")
         kind = self._open[1]
         if kind in _DELTAS and delta["type"] not in _DELTAS[kind]:
             raise self.failed("malformed", f"a {delta['type']} in a {kind} block")
+        said = _text(delta[_FIELDS[delta["type"]]]) if delta["type"] in _FIELDS else ""
         if self._waiting is not None:
             block, self._waiting = self._waiting, None
             yield from self._begun(block)
-        self._said = self._said or kind == "text"
+        self._said = self._said or (kind == "text" and bool(said.strip()))
         self._thought = self._thought or kind == "thinking"
-        yield {"type": "content_block_delta", "index": self._index, "delta": dict(delta)}
+        if kind == "tool_use":
+            self._input.append(said)
+        yield {"type": "content_block_delta", "index": self._index, "delta": delta}
 
     def _block_stop(self, event: Mapping[str, Any]) -> Iterator[Event]:
         if self._open is None or self._open[0] != event["index"]:
             raise self.failed("malformed", "a block ended that had not begun")
+        if self._open[1] == "tool_use":
+            self._broken_input = self._broken_input or tool_input("".join(self._input)) is None
         self._open = None
         if self._waiting is not None:
             self._waiting = None
@@ -134,7 +155,9 @@ class Grammar:
         if self._open is not None:
             raise self.failed("malformed", "the message ended inside a block")
         self._usage.update(_counts(event.get("usage")))
-        delta: dict[str, Any] = {key: value for key, value in event["delta"].items() if value is not None}
+        delta = {key: value for key, value in _object(event["delta"]).items() if value is not None}
+        for key in {"stop_reason", "stop_sequence"} & delta.keys():
+            _text(delta[key])
         self._ending = {**(self._ending or {}), **delta}
         yield from ()
 
@@ -150,10 +173,14 @@ class Grammar:
         yield {"type": "message_stop"}
 
     def _check_said(self, reason: str) -> None:
-        if self._said or reason in _SPEAKS or (self._thought and reason == "max_tokens"):
+        if self._broken_input and reason != "max_tokens":  # the limit may cut a call short
+            raise self.failed("malformed", "the arguments of a tool call are no JSON object")
+        if self._said or _MAY_BE_SILENT.get(reason) in self._offered:
             return
         if reason == "refusal":
             raise self.failed("empty", "the provider declined to answer")
+        if reason == "max_tokens":
+            raise self.failed("empty", "thinking used up the limit of output tokens (max_output_tokens) before the first word", _USED_UP)
         raise self.failed("empty", f"the answer is empty ({reason})")
 
     def _begun(self, block: dict[str, Any]) -> Iterator[Event]:
@@ -187,11 +214,14 @@ _HANDLERS = {
 
 
 def events_of(message: Mapping[str, Any]) -> Iterator[Event]:
-    """Yield the events a whole message (a non-streamed answer) stands for."""
+    """Yield the events a whole message (a non-streamed answer) stands for; what is misshapen in it goes on as it is."""
     yield {"type": "message_start", "message": {**message, "content": [], "stop_reason": None, "stop_sequence": None}}
-    blocks = cast("Iterable[Mapping[str, Any]]", message.get("content") or ())
-    for index, block in enumerate(blocks):
-        yield from _block_events(index, block)
+    content: Any = message.get("content") or []
+    for index, block in enumerate(cast("list[Any]", content) if isinstance(content, list) else [content]):
+        if isinstance(block, dict):
+            yield from _block_events(index, cast("dict[str, Any]", block))
+        else:
+            yield {"type": "content_block_start", "index": index, "content_block": block}
     delta = {"stop_reason": message.get("stop_reason"), "stop_sequence": message.get("stop_sequence")}
     yield {"type": "message_delta", "delta": delta, "usage": message.get("usage")}
     yield {"type": "message_stop"}
@@ -217,6 +247,35 @@ def _block_events(index: int, block: Mapping[str, Any]) -> Iterator[Event]:
     yield {"type": "content_block_stop", "index": index}
 
 
+def _object(value: Any) -> dict[str, Any]:
+    """The value as an object of its own. Raises TypeError when it is none."""
+    if not isinstance(value, Mapping):
+        raise TypeError
+    return dict(cast("Mapping[str, Any]", value))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
 def _counts(usage: Any) -> dict[str, Any]:
-    fields: Mapping[str, Any] = cast("Mapping[str, Any]", usage) if isinstance(usage, Mapping) else {}
-    return {key: value for key, value in fields.items() if value is not None}
+    """The usage without what says nothing: nulls, figures below zero, a cost that is none.
+
+    Raises TypeError for counts that are no numbers.
+    """
+    counted = {key: value for key, value in _object({} if usage is None else usage).items() if value is not None}
+    for key in [name for name in _TOKEN_COUNTS if name in counted]:
+        if not _is_amount(counted[key], -_MOST_TOKENS, _MOST_TOKENS):
+            raise TypeError
+        counted[key] = int(counted[key])
+        if counted[key] < 0:
+            del counted[key]
+    if not _is_amount(counted.get("cost_usd"), 0, _MOST_USD):
+        counted.pop("cost_usd", None)
+    return counted
+
+
+def _is_amount(value: Any, least: int, most: int) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most

@@ -82,7 +82,7 @@ class LiteLLMProvider:
         async with aclosing(self._replies(call, request)) as replies:
             async for reply in replies:
                 payloads = Payloads(reply, self.name, call.model.id, secrets)
-                grammar = Grammar(self.name, call.model.id, secrets)
+                grammar = Grammar(self.name, call.model.id, secrets, asked=call.body)
                 async with aclosing(wire.events(payloads, call, request.names)) as events:
                     async for event in events:
                         for checked in grammar.take(event):

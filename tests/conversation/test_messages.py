@@ -90,3 +90,31 @@ def test_values_are_frozen_and_know_their_fields() -> None:
         Usage(surprise=1)  # pyright: ignore[reportCallIssue]
     with pytest.raises(ValidationError):
         Usage().input_tokens = 1  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_what_is_of_the_wrong_shape_is_passed_over() -> None:
+    odd: list[Event] = [
+        {"type": "message_start", "message": None},
+        {"type": "message_start", "message": {"usage": [1]}},
+        start(0, type="text", text=None),
+        {"type": "content_block_start", "index": 1, "content_block": "text"},
+        {"type": "content_block_start", "index": "x", "content_block": {}},
+        {"type": "content_block_delta", "index": None, "delta": {}},
+        {"type": "content_block_delta", "index": 0, "delta": None},
+        delta(0, type="text_delta", text=5),
+        delta(0, type="text_delta", text="Yes"),
+        delta(2, type="input_json_delta", partial_json=5),
+        start(3, type="tool_use", id="t", name="f", input={}),
+        delta(3, type="input_json_delta", partial_json="[" * 100_000),
+        {"type": "message_delta", "delta": {"stop_reason": 5}, "usage": {"input_tokens": "z", "output_tokens": -7, "cost_usd": -1}},
+        {"type": "message_delta", "usage": {"cache_read_input_tokens": True}},
+    ]
+    answer = fold(odd)
+    assert (answer.text, answer.stop_reason, answer.cost_usd) == ("Yes", None, None)
+    assert (answer.input_tokens, answer.output_tokens, answer.cached_tokens) == (0, 0, 0)
+    assert answer.blocks[3]["input"] == {}
+
+
+def test_halves_of_an_emoji_in_two_deltas_are_one_in_the_answer_and_one_alone_stays() -> None:
+    parts = [delta(0, type="text_delta", text=text) for text in ("a\ud83d", "\ude00b", "\ud83d")]
+    assert fold([start(0, type="text", text=""), *parts]).text == "a\U0001f600b\ud83d"
