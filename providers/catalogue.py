@@ -14,8 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from conversation.errors import NotConfigured, UnknownModel
+from providers._aliases import fault, follow
+from providers._models import lower_aliases, only, unique, with_prices
 from providers.base import ModelInfo, ProviderSpec
-from providers.names import family, folded, near, tail
+from providers.names import LONGEST_NAME, family, folded, near, tail
 
 AUTO = "auto"
 _VERSION = re.compile(r"(.+)@(\d{8}|latest|default)")
@@ -67,7 +69,7 @@ class Catalogue:
         self._specs = {spec.name: spec for spec in specs}
         self._problems = dict(problems)
         self._order = tuple(name for name in order if name in self._specs)
-        self._overrides = {name.lower(): _lower_aliases(fields) for name, fields in (overrides or {}).items()}
+        self._overrides = {name.lower(): lower_aliases(fields) for name, fields in (overrides or {}).items()}
         self._override_names = tuple(overrides or {})
         self._aliases = {name.lower(): tuple(targets) for name, targets in (aliases or {}).items()}
         self._live = live
@@ -119,7 +121,7 @@ class Catalogue:
         live = {model.id.lower(): model for model in (self._live.models(spec.name) if self._live else ())}
         for model in spec.models:
             seen.add(model.id.lower())
-            yield self._overridden(_with_prices(model, live.get(model.id.lower())))
+            yield self._overridden(with_prices(model, live.get(model.id.lower())))
         for name in self._override_names:
             provider, _, model_id = name.partition("/")
             if provider.lower() == spec.name and model_id.lower() not in seen:
@@ -153,9 +155,9 @@ class Catalogue:
         as one model is meant. Raises UnknownModel and NotConfigured, both naming what would work.
         """
         wanted = name.strip()
-        if not wanted or wanted.lower() == AUTO:
+        if not wanted or self._is_auto(wanted):
             return self._auto(last, preferred)
-        found = self._find(wanted, frozenset())
+        found = self._find(wanted, frozenset()) if len(wanted) <= LONGEST_NAME else []
         if not found:
             raise self._unknown(wanted)
         usable = [model for model in found if self.configured(model.provider)]
@@ -179,6 +181,11 @@ class Catalogue:
         listed = [models for provider in self.chain if (models := self.models(provider))]
         return tuple(next((model for model in models if model.cheap), models[0]) for models in listed)
 
+    def _is_auto(self, wanted: str) -> bool:
+        """Tell whether a name is auto, or an alias that stands for it and nothing else."""
+        found = follow(self._aliases, wanted, {AUTO, *self._specs})
+        return not found.circle and [end.lower() for end in found.ends] == [AUTO]
+
     def _auto(self, last: str | None, preferred: Sequence[str]) -> tuple[ModelInfo, ...]:
         routes = [models[0] for provider in self.chain if (models := self.models(provider))]
         if not routes:
@@ -194,13 +201,15 @@ class Catalogue:
     def _find(self, wanted: str, within: frozenset[str]) -> list[ModelInfo]:
         """Return every model `wanted` stands for, configured or not; the first kind of name that fits decides."""
         lowered = wanted.lower()
+        if lowered == AUTO:
+            return [models[0] for provider in self._order if (models := self.models(provider))]
         if lowered in self._specs:
             return list(self.models(lowered)[:1])
         if exact := self._exact(wanted):
             return exact
         if lowered in self._aliases and lowered not in within:
             targets = (self._find(target, within | {lowered}) for target in self._aliases[lowered])
-            return _unique(model for found in targets for model in found)
+            return unique(model for found in targets for model in found)
         return self._bare(lowered) or self._family(lowered) or self._bare_folded(lowered) or self._pinned(lowered)
 
     def _exact(self, wanted: str) -> list[ModelInfo]:
@@ -212,7 +221,7 @@ class Catalogue:
         models, lowered = self.models(spec.name), model_id.lower()
         same = [model for model in models if model.id == model_id] or [model for model in models if model.id.lower() == lowered]
         same = same or self._bearers(spec.name, lowered)
-        return same[:1] or _only(model for model in models if folded(model.id) == folded(lowered))
+        return same[:1] or only(model for model in models if folded(model.id) == folded(lowered))
 
     def _bare(self, lowered: str) -> list[ModelInfo]:
         """A full model id: at the first provider that has it, a configured one before others."""
@@ -225,7 +234,7 @@ class Catalogue:
         found: list[ModelInfo] = []
         for spec in self.providers:
             models = self.models(spec.name)
-            found += _only(model for model in models if folded(model.id) == wanted) or _only(
+            found += only(model for model in models if folded(model.id) == wanted) or only(
                 model for model in models if folded(tail(model.id)) == wanted
             )
         return self._first_usable(found)
@@ -260,8 +269,9 @@ class Catalogue:
 
     def _unknown(self, wanted: str) -> UnknownModel:
         if wanted.lower() in self._aliases:
-            targets = ", ".join(self._aliases[wanted.lower()])
-            return UnknownModel(f"The alias {_short(wanted)} of parley.toml stands for {targets}, which no provider has.")
+            found = follow(self._aliases, wanted, {AUTO, *self._specs})
+            hint = "Correct it under [aliases] there, or call listmodels for the names that work."
+            return UnknownModel(f"The alias {_short(wanted)} of parley.toml {fault(found)}.", hint=hint)
         message = f"There is no model {_short(wanted)}."
         if not self._any_configured():
             return UnknownModel(f"{message} No provider is configured either.", hint=self._how_to_configure())
@@ -309,29 +319,6 @@ class Catalogue:
         """Fetch the live lists that are due; returns when they are in or have failed."""
         if self._live is not None:
             await self._live.refresh()
-
-
-def _lower_aliases(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {**fields, **({"aliases": tuple(alias.lower() for alias in fields["aliases"])} if "aliases" in fields else {})}
-
-
-def _with_prices(model: ModelInfo, live: ModelInfo | None) -> ModelInfo:
-    """The built-in facts, with prices of the live list where the built-in ones are unknown."""
-    if live is None:
-        return model
-    fields = ("input_usd_per_mtok", "output_usd_per_mtok", "cached_usd_per_mtok")
-    missing = {field: getattr(live, field) for field in fields if getattr(model, field) is None}
-    return model.model_copy(update=missing) if any(value is not None for value in missing.values()) else model
-
-
-def _only(models: Iterable[ModelInfo]) -> list[ModelInfo]:
-    """The one model, or none when several are meant."""
-    found = _unique(models)
-    return found if len(found) == 1 else []
-
-
-def _unique(models: Iterable[ModelInfo]) -> list[ModelInfo]:
-    return list({model.name: model for model in models}.values())
 
 
 def _short(name: str) -> str:

@@ -177,6 +177,43 @@ def test_the_users_aliases_come_before_families_and_may_name_families() -> None:
     assert catalogue(aliases=aliases).aliases["fast"] == ("vertex_gemini/gemini-2.5-flash", "gpt")
 
 
+def test_an_alias_of_auto_is_the_chain_and_asks_who_answered_last_first() -> None:
+    last, aliases = "openrouter/openai/gpt-4o", {"any": ("Auto",), "other": ("any",), "mixed": ("openrouter/openai/gpt-4o", "auto")}
+    found = catalogue(aliases=aliases)
+    for name in ("any", "other"):
+        assert found.routes(name) == found.routes("auto")
+        assert found.routes(name, last=last) == found.routes("auto", last=last)
+    assert [model.name for model in found.routes("mixed")] == [last, *(model.name for model in found.routes("auto"))]
+    with pytest.raises(NotConfigured):
+        catalogue((), aliases=aliases).routes("any")
+    with pytest.raises(NotConfigured):
+        catalogue((), aliases=aliases).routes("mixed")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("a", "goes round in a circle: a -> b -> a"),
+        ("self", "goes round in a circle: self -> self"),
+        ("to-a", "goes round in a circle: a -> b -> a"),
+        ("none", "stands for nothing"),
+        ("blank", "stands for nothing"),
+        ("far", "stands for no/such, no/other, which no provider has"),
+    ],
+)
+def test_an_alias_that_leads_nowhere_says_why(name: str, words: str) -> None:
+    circles = {"a": ("b",), "b": ("A",), "self": ("self",), "to-a": ("a",)}
+    aliases = {**circles, "none": (), "blank": (" ",), "far": ("near", "no/other"), "near": ("no/such",)}
+    with pytest.raises(UnknownModel, match=f"alias '{name}' of parley.toml {words}\\.$") as caught:
+        routed(name, aliases=aliases)
+    assert "[aliases]" in caught.value.hint
+
+
+def test_an_alias_may_bear_a_familys_name_and_mean_it_too() -> None:
+    aliases = {"opus": ("opus", "auto")}
+    assert routed("opus", aliases=aliases)[0] == "vertex_claude/claude-opus-4-5"
+
+
 def test_overrides_change_models_add_models_and_give_them_aliases() -> None:
     overrides = {
         "vertex_claude/claude-opus-4-5": {"context_window": 1_000_000, "aliases": ("Deep",), "first_byte_timeout": 300.0},
