@@ -60,7 +60,7 @@ class GeminiWire(Translated):
             yield state.parser.chunk_parser({**head, "candidates": [{"index": 0, "finishReason": finish}]})
 
     def usage(self, raw: Raw) -> Any:
-        return self._library.gemini.calculate_usage({"usageMetadata": raw})
+        return self._library.gemini.calculate_usage({"usageMetadata": {key: value for key, value in raw.items() if value is not None}})
 
 
 def _fit_thinking(params: Raw, thinking: Raw, model: str) -> None:
@@ -79,6 +79,7 @@ def _content(parts: list[Raw]) -> Iterator[Raw]:
     """Yield the parts that say something, one by one: a thought signature alone says nothing."""
     for part in parts:
         if "functionCall" in part:
-            yield {**part, "functionCall": {"args": {}, **fields(part["functionCall"])}}
+            function = fields(part["functionCall"])
+            yield {**part, "functionCall": {**function, "args": {} if function.get("args") is None else function["args"]}}
         elif part.get("text") or "inlineData" in part:
             yield part

@@ -177,7 +177,7 @@ def error_for_status(
 
 def error_in_body(provider: str, model: str, error: Any, *, secrets: Iterable[str] = ()) -> ProviderError:
     """Return the error an `error` object stands for that came under 200 or in mid-stream."""
-    fields: Mapping[str, Any] = cast("Mapping[str, Any]", error) if isinstance(error, Mapping) else {"message": str(error)}
+    fields: Mapping[str, Any] = cast("Mapping[str, Any]", error) if isinstance(error, Mapping) else {"message": str(error or "")}
     code = fields.get("code")
     status = code if isinstance(code, int) and 400 <= code <= 599 else ERROR_TYPES.get(str(fields.get("type")), 500)
     text = json.dumps({"error": dict(fields)}, default=str)

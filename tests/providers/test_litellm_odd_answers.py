@@ -121,6 +121,17 @@ async def test_an_emoji_in_two_pieces_is_mended_in_a_document_and_in_arguments_a
         assert (await cause(upstream, "github_models", stream)).cause == "malformed"
 
 
+async def test_geminis_nulls_are_what_is_not_there(upstream: Recorded) -> None:
+    call_ = gemini({"functionCall": {"name": "f", "args": None}}, finish="STOP", usageMetadata={"promptTokenCount": None})
+    result = await answer(upstream, "vertex_gemini", sse(call_), tools=[TOOL])
+    assert (result.blocks[0]["input"], result.input_tokens) == ({}, 0)
+
+
+async def test_an_error_that_is_null_says_that_it_has_no_message(upstream: Recorded) -> None:
+    error = await cause(upstream, "vertex_claude", sse(START, {"type": "error", "error": None}))
+    assert error.message.endswith("an error without a message")
+
+
 CALLED = {
     "vertex_claude": sse(START, *block(0, USE), *end("tool_use")),
     "vertex_gemini": sse(gemini({"functionCall": {"name": "f", "args": {}}}, finish="STOP")),
