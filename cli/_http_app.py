@@ -19,6 +19,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cli._http_bodies import CheckedBodies
+from cli._http_sessions import RETRY_AFTER, Sessions
 from gateway.guard import error_body, send_json
 
 _SESSION_IDLE_SECONDS = 30 * 60
@@ -38,11 +40,11 @@ def build_app(server: Server[Any], *, transports: Collection[str], max_body_byte
             max_sessions=max_sessions,
             session_idle_timeout=_SESSION_IDLE_SECONDS,
         )
-        routes.append(Route("/mcp", CancelOnDisconnect(StreamableHTTPASGIApp(manager))))
+        routes.append(Route("/mcp", CancelOnDisconnect(CheckedBodies(Sessions(StreamableHTTPASGIApp(manager), max_sessions)))))
     if "sse" in transports:
         messages = SseServerTransport("/messages/", max_request_body_size=max_body_bytes)
         routes.append(Route("/sse", SseConnections(server, messages, max_sessions), methods=["GET"]))
-        routes.append(Mount("/messages/", messages.handle_post_message))
+        routes.append(Mount("/messages/", CheckedBodies(messages.handle_post_message)))
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncGenerator[None]:
@@ -77,7 +79,7 @@ class SseConnections:
             await send_json(send, 405, error_body("invalid_request_error", "Method Not Allowed"), [(b"allow", b"GET")])
             return
         if self._open >= self._limit:
-            await send_json(send, 503, error_body("overloaded_error", "too many open sessions"), [(b"retry-after", b"5")])
+            await send_json(send, 503, error_body("overloaded_error", "too many open sessions"), [RETRY_AFTER])
             return
         self._open += 1
         try:

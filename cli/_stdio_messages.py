@@ -1,4 +1,4 @@
-"""One line of the wire into one JSON-RPC message, or into the error that answers it. Pure."""
+"""One line of the wire, or one body of HTTP, into one JSON-RPC message, or into the error that answers it. Pure."""
 
 from __future__ import annotations
 
@@ -67,15 +67,20 @@ class LineSplitter:
 
 def parse(line: bytes) -> JSONRPCMessage | Refusal:
     """The message on a line that is not blank, or why it is none."""
+    return checked(line)[1]
+
+
+def checked(text: bytes) -> tuple[bytes, JSONRPCMessage | Refusal]:
+    """A text, mended where it was cut inside an emoji, with the message it is or why it is none."""
     try:
-        message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+        message = jsonrpc_message_adapter.validate_json(text, by_name=False)
     except ValidationError:
-        mended = _mended(line)
-        return _refusal(line) if mended is None else parse(mended)
+        mended = _mended(text)
+        return (text, _refusal(text)) if mended is None else checked(mended)
     # An id that is no id (null, 1.5, true) leaves a shape that validates as a notification, which nobody would answer.
-    if isinstance(message, JSONRPCNotification) and b'"id"' in line and "id" in cast(dict[str, object], from_json(line)):
-        return Refusal(INVALID_REQUEST, "Invalid request: id must be a string or an integer")
-    return message
+    if isinstance(message, JSONRPCNotification) and b'"id"' in text and "id" in cast(dict[str, object], from_json(text)):
+        return text, Refusal(INVALID_REQUEST, "Invalid request: id must be a string or an integer")
+    return text, message
 
 
 def _mended(line: bytes) -> bytes | None:
@@ -122,7 +127,7 @@ def _refusal(line: bytes) -> Refusal:
         found = _id_at_an_end(line[:_KEPT], line[-_KEPT:]) if "recursion limit" in str(error) else None
         return Refusal(PARSE_ERROR, f"Parse error: {error}", found)
     if isinstance(value, list):
-        return Refusal(INVALID_REQUEST, "Invalid request: batches are not supported, send one message a line")
+        return Refusal(INVALID_REQUEST, "Invalid request: batches are not supported, send messages one by one")
     if not isinstance(value, dict):
         return Refusal(INVALID_REQUEST, "Invalid request: a message is a JSON object")
     message = cast(dict[str, object], value)

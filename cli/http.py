@@ -26,7 +26,7 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 """Largest request body, as on stdio: files and images come as paths."""
 
 MAX_SESSIONS = 256
-"""Open sessions of each transport. An abandoned one is closed after half an hour."""
+"""Open sessions of each transport. One of streamable HTTP that is idle makes room for a new one, and is closed after half an hour."""
 
 DRAIN_SECONDS = 6.0
 """How long running calls may go on after a signal."""

@@ -166,7 +166,7 @@ class Guard:
                 await self._answer(self._too_large(), send)
                 return
             more = message.get("more_body", False)
-        await self._app(scope, _replay(bytes(body), receive), send)
+        await self._app(scope, replay(bytes(body), receive), send)
 
     async def _answer(self, refusal: _Refusal, send: Send) -> None:
         # The connection stays open: closing it under a client that still sends would reset it before it has read why.
@@ -181,7 +181,8 @@ async def send_json(send: Send, status: int, body: Mapping[str, object], headers
     await send({"type": "http.response.body", "body": content})
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replay(body: bytes, receive: Receive) -> Receive:
+    """A receive that gives a body already read, and after it whatever `receive` gives."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:

@@ -145,21 +145,21 @@ async def legacy_call(served: Served) -> None:
     await served.ask("POST", "/mcp", data=call("slow"), headers=headers)
 
 
+META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+
+
 async def modern_call(served: Served) -> None:
-    meta = {
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
-        "io.modelcontextprotocol/clientCapabilities": {},
-    }
     headers = {**JSON, "mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": "slow"}
-    await served.ask("POST", "/mcp", data=message("tools/call", 2, name="slow", arguments={}, _meta=meta), headers=headers)
+    await served.ask("POST", "/mcp", data=message("tools/call", 2, name="slow", arguments={}, _meta=META), headers=headers)
 
 
 async def sse_call(served: Served) -> None:
     async with served.session.get(f"{served.url}/sse", headers={"accept": "text/event-stream"}) as stream:
-        while not (line := (await stream.content.readline()).decode().strip()).startswith("data:"):
-            pass
-        target = served.url + line.removeprefix("data:").strip()
+        target = served.url + await sse_target(stream)
         for body in (message("initialize", 1, **INITIALIZE), message("notifications/initialized"), call("slow")):
             async with served.session.post(target, data=body, headers=JSON) as answer:
                 assert answer.status == 202
@@ -265,18 +265,81 @@ async def test_malformed_json_batches_and_deep_nesting_are_answered_and_the_sess
 async def test_sessions_are_bounded_and_room_frees_up_when_one_ends() -> None:
     async with Served(max_sessions=2) as served:
         sessions = [await open_session(served) for _ in range(2)]
-        assert (await served.ask("POST", "/mcp", data=message("initialize", 1, **INITIALIZE), headers=JSON))[0] == 503
+        listening = [await served.session.get(f"{served.url}/mcp", headers=headers) for headers in sessions]
+        async with served.session.post(f"{served.url}/mcp", data=message("initialize", 1, **INITIALIZE), headers=JSON) as refused:
+            assert (refused.status, refused.headers["retry-after"]) == (503, "5"), "both are in use"
         await served.ask("DELETE", "/mcp", headers=sessions[0])
         await open_session(served)
+        for stream in listening:
+            stream.close()
         streams = [await served.session.get(f"{served.url}/sse") for _ in range(2)]
         assert [stream.status for stream in streams] == [200, 200]
-        assert (await served.ask("GET", "/sse"))[0] == 503
+        async with served.session.get(f"{served.url}/sse") as refused:
+            assert (refused.status, refused.headers["retry-after"]) == (503, "5")
         streams[0].close()
         async with asyncio.timeout(PATIENCE):
             while (again := await served.session.get(f"{served.url}/sse")).status == 503:
                 again.release()
         again.close()
         streams[1].close()
+
+
+async def test_the_longest_idle_session_makes_room_for_a_new_one_and_those_in_use_stay() -> None:
+    async with Served(max_sessions=3) as served:
+        first, second, third = [await open_session(served) for _ in range(3)]
+        listening = await served.session.get(f"{served.url}/mcp", headers=first)
+        await served.ask("POST", "/mcp", data=message("ping", 5), headers=second)
+        await open_session(served)
+        statuses = [(await served.ask("POST", "/mcp", data=message("ping", 6), headers=one))[0] for one in (first, second, third)]
+        assert statuses == [200, 200, 404]
+        new = await asyncio.gather(*(open_session(served) for _ in range(2)))
+        statuses = [(await served.ask("POST", "/mcp", data=message("ping", 7), headers=one))[0] for one in (first, second, *new)]
+        assert statuses == [200, 404, 200, 200]
+        listening.close()
+
+
+async def test_a_server_left_by_hundreds_of_clients_takes_new_ones() -> None:
+    async with Served(max_sessions=8) as served:
+        for _ in range(40):
+            await open_session(served)
+        assert len({(await open_session(served))["mcp-session-id"] for _ in range(8)}) == 8
+
+
+async def sse_target(stream: aiohttp.ClientResponse) -> str:
+    while not (line := (await stream.content.readline()).decode().strip()).startswith("data:"):
+        pass
+    return line.removeprefix("data:").strip()
+
+
+@pytest.mark.parametrize("odd", [b"null", b"NaN", b"1.5", b"true", b"[1]"])
+async def test_an_id_that_is_none_is_refused_on_every_transport(served: Served, odd: bytes) -> None:
+    headers = await open_session(served)
+    async with served.session.get(f"{served.url}/sse") as stream:
+        target = await sse_target(stream)
+        body = b'{"jsonrpc":"2.0","id":' + odd + b',"method":"ping"}'
+        for path in ("/mcp", target):
+            status, answer = await served.ask("POST", path, data=body, headers=headers)
+            refusal = json.loads(answer)
+            assert (status, refusal["error"]["code"], refusal["id"]) == (400, -32600, None), path
+            assert "id must be" in refusal["error"]["message"]
+
+
+async def test_a_text_cut_inside_an_emoji_is_taken_on_every_transport(served: Served) -> None:
+    headers = await open_session(served)
+    body = call("echo", 3, text="cut \ud83d")
+    assert b"\\ud83d" in body
+    status, answer = await served.ask("POST", "/mcp", data=body, headers=headers)
+    assert (status, "cut \ufffd" in answer.decode()) == (200, True)
+    modern = {**JSON, "mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": "echo"}
+    modern_body = message("tools/call", 3, name="echo", arguments={"text": "cut \ud83d"}, _meta=META)
+    status, answer = await served.ask("POST", "/mcp", data=modern_body, headers=modern)
+    assert status == 200
+    async with asyncio.timeout(PATIENCE), served.session.get(f"{served.url}/sse") as stream:
+        target = await sse_target(stream)
+        for one in (message("initialize", 1, **INITIALIZE), message("notifications/initialized"), body):
+            assert (await served.ask("POST", target, data=one, headers=JSON))[0] == 202
+        while "cut \ufffd" not in (line := (await stream.content.readline()).decode()):
+            assert line, "the stream ended without the answer"
 
 
 async def test_only_the_transports_asked_for_have_routes() -> None:
