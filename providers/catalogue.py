@@ -196,7 +196,7 @@ class Catalogue:
         else:
             found = (model for name in preferred for model in self._find(name.strip(), frozenset()))
             first = [model for model in found if model.provider in self.chain]
-        return tuple(_unique([*first, *routes]))
+        return tuple(unique([*first, *routes]))
 
     def _find(self, wanted: str, within: frozenset[str]) -> list[ModelInfo]:
         """Return every model `wanted` stands for, configured or not; the first kind of name that fits decides."""
