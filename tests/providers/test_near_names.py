@@ -46,14 +46,15 @@ def test_a_name_like_no_other_is_near_none(wanted: str) -> None:
 
 
 def seconds(wanted: str) -> float:
-    began = time.perf_counter()
+    """Of this process's own work, whatever else the machine does."""
+    began = time.process_time()
     near(wanted, [*NAMES, *MANY])
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 @pytest.mark.parametrize("wanted", ["vendor3/some-very-long-model-nme-number-3-instruct", "vertex_cluade", "opsu", "z" * 1_000_000])
 def test_three_thousand_names_hold_up_nobody(wanted: str) -> None:
-    assert min(seconds(wanted) for _ in range(7)) < 0.05  # 20 ms on an idle machine
+    assert min(seconds(wanted) for _ in range(7)) < 0.1  # 20 ms without coverage; comparing all of them in full takes one to two seconds
 
 
 @pytest.mark.parametrize("prefix", ["", "a/"])
