@@ -132,6 +132,13 @@ class TokenPost:
             target = url
             headers |= via.headers
         self._connection = connection = self._connection_to(parts, via)
+        opened: list[http.client.HTTPResponse] = []
+
+        def response(*args: Any, **settings: Any) -> http.client.HTTPResponse:
+            opened.append(http.client.HTTPResponse(*args, **settings))
+            return opened[-1]
+
+        connection.response_class = response  # pyright: ignore[reportAttributeAccessIssue]
         try:
             connection.connect()
             if self._aborted:
@@ -140,6 +147,9 @@ class TokenPost:
             response = connection.getresponse()
             return response.status, response.read(MAX_ANSWER + 1)
         finally:
+            # A proxy's refusal is a response too, which keeps the socket open and which Python before 3.11.4 leaves to the collector.
+            for one in opened:
+                one.close()
             connection.close()
 
     def _connection_to(self, parts: SplitResult, via: Proxy | None) -> http.client.HTTPConnection:
@@ -164,7 +174,8 @@ def timed_out(seconds: float) -> TokenFailure:
 
 
 def _unreached(error: Exception, via: Proxy | None) -> TokenFailure:
-    reason = _REASONS.get(type(error).__name__, type(error).__name__)
+    kinds = [kind.__name__ for kind in type(error).__mro__]
+    reason = next((_REASONS[kind] for kind in kinds if kind in _REASONS), kinds[0])
     if via is None:
         return TokenFailure(UpstreamError, "refused", f"{_ENDPOINT} cannot be reached ({reason})", _REACH)
     if answered := _NO_TUNNEL.match(str(error)):
