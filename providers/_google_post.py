@@ -134,11 +134,11 @@ class TokenPost:
         self._connection = connection = self._connection_to(parts, via)
         opened: list[http.client.HTTPResponse] = []
 
-        def response(*args: Any, **settings: Any) -> http.client.HTTPResponse:
+        def kept(*args: Any, **settings: Any) -> http.client.HTTPResponse:
             opened.append(http.client.HTTPResponse(*args, **settings))
             return opened[-1]
 
-        connection.response_class = response  # pyright: ignore[reportAttributeAccessIssue]
+        cast(Any, connection).response_class = kept
         try:
             connection.connect()
             if self._aborted:
