@@ -42,7 +42,7 @@ lock: install-dev ## Resolve pyproject.toml into the lock files (UPGRADE=--upgra
 LOCKING = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--custom-compile-command "make lock" $(UPGRADE)
 
-install:
+install: ## Install what `parley` needs into .venv
 	@scripts/install run
 
 install-dev:

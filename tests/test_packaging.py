@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tomllib
 import zipfile
 from importlib.metadata import packages_distributions
@@ -48,6 +49,19 @@ def test_the_wheel_holds_exactly_our_packages_and_their_prompts(wheel: Path) -> 
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert held == expected
     assert len([name for name in held if name.startswith("tools/prompts/roles/")]) == 12
+
+
+def test_the_source_archive_holds_what_every_verb_needs(tmp_path: Path) -> None:
+    run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", tmp_path, cwd=ROOT)
+    (built,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(built) as archive:
+        held = {member.name.partition("/")[2]: member for member in archive.getmembers()}
+    makefile = (ROOT / "Makefile").read_text() + (ROOT / ".ci" / "run").read_text()
+    assert {"AGENTS.md", "Makefile", ".ci/run", "scripts/install-clients", *re.findall(r"scripts/[a-z-]+", makefile)} <= held.keys()
+    assert all(held[name].mode & 0o100 for name in (".ci/run", "scripts/install", "scripts/install-clients"))
+    for folder in (*PACKAGES, "bench", "config", "tests"):
+        sources = [path for kind in ("py", "md", "template") for path in (ROOT / folder).rglob(f"*.{kind}")]
+        assert sources and {str(path.relative_to(ROOT)) for path in sources} <= held.keys()
 
 
 @pytest.fixture(scope="module")
