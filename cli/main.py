@@ -13,6 +13,7 @@ from cli.output import Failed, WrongUse, did_you_mean, flush, one_line, put, say
 from conversation.errors import ParleyError
 from conversation.scrub import scrub
 
+_OUR_PACKAGES = ("cli", "conversation", "gateway", "memory", "providers", "simulator", "tools")
 DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -45,8 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return DONE  # the reader of our output has seen enough (parley models | head): nothing failed
     except SystemExit as exit_:  # argparse prints help and leaves this way
         return exit_.code if isinstance(exit_.code, int) else DONE
+    except ModuleNotFoundError as error:
+        return _complain(_missing(error), FAILED)
     except Exception as error:  # the command line's boundary: a defect is one line too, and its place helps to mend it
-        return _complain(f"unexpected {type(error).__name__} at {_place(error)}; PARLEY_LOG_LEVEL=debug may say more", FAILED)
+        return _complain(_unexpected(error), FAILED)
     return status
 
 
@@ -104,6 +107,19 @@ def _complain(text: str, status: int) -> int:
     with suppress(OSError, ValueError):  # nobody is left to hear it
         say(one_line(scrub(named), 1000))
     return status
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    """What to say of a module there is not: a library that is not installed, unless the defect is ours."""
+    library = (error.name or "").partition(".")[0]
+    if not library or library in _OUR_PACKAGES:
+        return _unexpected(error)
+    install = "install Parley with `pipx install .`, or run `make install` in its folder and start .venv/bin/parley"
+    return f"the Python package {library} is not installed for {sys.executable}: {install}"
+
+
+def _unexpected(error: Exception) -> str:
+    return f"unexpected {type(error).__name__} at {_place(error)}; PARLEY_LOG_LEVEL=debug may say more"
 
 
 def _place(error: BaseException) -> str:

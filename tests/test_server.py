@@ -38,6 +38,12 @@ def test_it_refuses_to_start_on_another_folder_called_providers(tmp_path: Path) 
     assert str(tmp_path / "app" / "providers") in done.stderr and str(stranger) in done.stderr and done.stderr.count("\n") == 1
 
 
+def test_a_package_that_is_not_installed_is_named_in_one_line_with_the_way_to_install_it(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-S", ROOT / "server.py"], cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith("parley: the Python package ") and "make install" in done.stderr and "unexpected" not in done.stderr
+
+
 def test_it_says_so_when_there_is_no_such_folder_at_all(tmp_path: Path) -> None:
     shutil.copy(ROOT / "server.py", tmp_path / "server.py")
     done = subprocess.run([sys.executable, "-S", tmp_path / "server.py"], env={}, capture_output=True, text=True, timeout=30)
