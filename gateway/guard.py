@@ -27,14 +27,14 @@ def error_body(kind: str, message: str) -> Mapping[str, object]:
     return {"error": {"type": kind, "message": message}}
 
 
-def check_bind(host: str, token: str | None) -> None:
+def check_bind(host: str, token: str | None, *, setting: str = "PARLEY_HOST") -> None:
     """Pass a loopback host, and any other that a token protects.
 
-    Raises ValueError with one line for the user.
+    Raises ValueError with one line for the user, which names the `setting` the host is from.
     """
     if token or _is_loopback(host):
         return
-    raise ValueError(f"PARLEY_HOST={host or '(empty)'} can be reached from other machines: set PARLEY_TOKEN as well, or use 127.0.0.1")
+    raise ValueError(f"{setting}={host or '(empty)'} can be reached from other machines: set PARLEY_TOKEN as well, or use 127.0.0.1")
 
 
 def _is_loopback(host: str) -> bool:

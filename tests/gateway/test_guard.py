@@ -270,5 +270,7 @@ def test_a_loopback_host_needs_no_token(host: str) -> None:
 def test_any_other_host_needs_one_and_the_refusal_is_one_line_that_says_so(host: str, token: str | None) -> None:
     with pytest.raises(ValueError, match="PARLEY_TOKEN") as refused:
         check_bind(host, token)
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(refused.value) and str(refused.value).startswith("PARLEY_HOST=")
+    with pytest.raises(ValueError, match=r"^--host="):
+        check_bind(host, token, setting="--host")
     check_bind(host, TOKEN)
