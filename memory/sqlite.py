@@ -103,7 +103,9 @@ class Database:
                 raise StoreUnavailable(said, hint=hint) from None
             except OSError as error:
                 self._drop_connection()
-                raise StoreUnavailable(f"The state folder cannot be used: {error.strerror}.") from None
+                in_its_place = isinstance(error, (FileExistsError, NotADirectoryError))
+                reason = "it is, or lies in, something that is not a folder" if in_its_place else error.strerror
+                raise StoreUnavailable(f"The state folder, PARLEY_HOME, cannot be used: {reason}.") from None
 
     def _open(self) -> apsw.Connection:
         import apsw

@@ -283,7 +283,7 @@ async def test_a_damaged_database_is_unavailable(open_store: OpenStore, file: Pa
 
 async def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    assert "Not a directory" in (await failing(tmp_path / "file" / "home" / "threads.db")).message
+    assert "it is, or lies in, something that is not a folder" in (await failing(tmp_path / "file" / "home" / "threads.db")).message
 
 
 async def test_a_folder_in_the_place_of_the_file_is_unavailable(file: Path) -> None:
