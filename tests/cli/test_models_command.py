@@ -26,6 +26,19 @@ def test_models_can_be_narrowed_to_a_provider_and_to_a_word(here: Here) -> None:
     assert rows[0]["models"] and all("gpt" in model["name"] for model in rows[0]["models"])
 
 
+def test_a_word_that_is_in_no_name_fails_and_says_so(here: Here) -> None:
+    said = "parley: no model has 'nosuchname' in its name or in an alias\n"
+    assert here("models", "nosuchname") == (1, "", said)
+    status, out, err = here("models", "--json", "nosuchname")
+    assert (status, err) == (1, said) and not any(row["models"] for row in json.loads(out)["providers"])
+    assert "no model of openrouter has 'haikoo'" in here("models", "--provider", "openrouter", "haikoo")[2]
+
+
+def test_providers_without_a_model_of_that_name_are_left_out(here: Here) -> None:
+    out = here("models", "gemini-3.1")[1]
+    assert "vertex_gemini (port 8091)" in out and "github_models (port" not in out
+
+
 def test_settings_of_parley_toml_show(here: Here, tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_text(
         '[chain]\norder = ["openrouter"]\n[models."openrouter/x/mine"]\naliases = ["Mine"]\ncontext_window = 7\n'
