@@ -30,10 +30,12 @@ def run(context: Context, arguments: list[str]) -> int:
     """Print a configuration, or write it to a file."""
     parser = context.parser("config", "Print what Claude Code needs to start Parley, or env files to fill in.")
     kinds = parser.add_subparsers(dest="kind", metavar="claude|env", required=True, parser_class=type(parser))
-    claude = kinds.add_parser("claude", prog="parley config claude", description="The `claude mcp add` line and the JSON of an MCP file.")
+    said = "The `claude mcp add` line and the JSON of an MCP file"
+    claude = kinds.add_parser("claude", prog="parley config claude", description=f"{said}.", help=said)
     claude.add_argument("--write", metavar="PATH", help="put the server into this JSON file, leaving its other servers alone")
     claude.add_argument("--json", action="store_true", help="the JSON alone")
-    files = kinds.add_parser("env", prog="parley config env", description="Env files to fill in; what is commented out shows the default.")
+    said = "Every variable, as an env file to fill in; what is commented out shows the default"
+    files = kinds.add_parser("env", prog="parley config env", description=f"{said}.", help=said)
     files.add_argument("--json", action="store_true", help="the variables there are, as JSON")
     options = parser.parse_args(arguments)
     if options.kind == "env":
@@ -53,7 +55,8 @@ def run(context: Context, arguments: list[str]) -> int:
     add = f"-- {_on_path(script) or shlex.quote(script)} serve"
     put(f"claude mcp add parley {add}\n\n")
     put_json(document)
-    say(f"Pass secrets as references, such as: claude mcp add parley -e OPENROUTER_API_KEY='${{OPENROUTER_API_KEY}}' {add}")
+    say(f"Pass secrets as references, such as: claude mcp add parley -e OPENROUTER_API_KEY='{REFERENCES['OPENROUTER_API_KEY']}' {add}")
+    say("With -s user after `add` Parley is there in every project, else in this folder alone.")
     return 0
 
 

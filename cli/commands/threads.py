@@ -44,7 +44,7 @@ def _parser(context: Context) -> argparse.ArgumentParser:
     actions = parser.add_subparsers(dest="action", metavar="ls|show|search|export|import|rm", required=True, parser_class=type(parser))
 
     def action(name: str, summary: str, *, json: bool = True) -> argparse.ArgumentParser:
-        made = actions.add_parser(name, prog=f"parley threads {name}", description=summary)
+        made = actions.add_parser(name, prog=f"parley threads {name}", description=summary, help=summary.rstrip("."))
         if json:
             made.add_argument("--json", action="store_true", help="as JSON")
         return made
