@@ -42,6 +42,7 @@ VARIABLES: tuple[Variable, ...] = (
         ("GOOGLE_CLOUD_PROJECT", "your_project_here", "Vertex project"),
         ("VERTEX_AI_LOCATION", "us-east5", "Vertex region"),
         ("GOOGLE_APPLICATION_CREDENTIALS", "your_credentials_file_here", "service-account or authorized-user file; else gcloud's own"),
+        ("CLOUDSDK_CONFIG", "", "folder of gcloud's own credentials (~/.config/gcloud)"),
         ("VERTEX_AI_ENDPOINT", "", "scheme and host in place of the region's public host"),
         ("VERTEX_CLAUDE_ENDPOINT", "", "the same for Claude alone"),
         ("VERTEX_GEMINI_ENDPOINT", "", "the same for Gemini alone"),
@@ -61,7 +62,6 @@ VARIABLES: tuple[Variable, ...] = (
         ("PARLEY_HOME", "", "state folder, mode 0700: a whole path, or ~/... (the platform's user data folder)"),
         ("PARLEY_CONFIG", "", "TOML file (parley.toml in PARLEY_HOME when it exists)"),
         ("PARLEY_CHAIN", "vertex_claude,vertex_gemini,github_models,openrouter", "failover order"),
-        ("PARLEY_ADAPTER", "litellm", "litellm translates for every upstream; native relays where one speaks Messages"),
         ("PARLEY_CONNECT_TIMEOUT", "3", "seconds"),
         ("PARLEY_FIRST_BYTE_TIMEOUT", "60", "seconds until the first content"),
         ("PARLEY_IDLE_TIMEOUT", "60", "seconds of silence after that"),
@@ -75,9 +75,13 @@ VARIABLES: tuple[Variable, ...] = (
         ("PARLEY_HOST", "127.0.0.1", "bind address of HTTP ports"),
         ("PARLEY_TOKEN", "", "token every HTTP port asks for; a host that is not loopback needs one"),
         ("PARLEY_DAILY_BUDGET_USD", "", "spending limit a day, UTC (none)"),
-        ("PARLEY_THREAD_TTL_DAYS", "", "days a thread is kept after its last turn"),
+        ("PARLEY_THREAD_TTL_DAYS", "", "days a thread is kept after its last turn (for ever)"),
         ("PARLEY_LOG_LEVEL", "warning", "debug, info, warning or error"),
+    ),
+    *_rows(
+        "not used yet",
         ("REDIS_URL", "", "threads and shared state in Redis (SQLite in PARLEY_HOME)"),
+        ("PARLEY_ADAPTER", "litellm", "litellm translates for every upstream; native relays where one speaks Messages"),
         ("PARLEY_GRAPH_URL", "", "graph database (embedded)"),
         ("PARLEY_EMBEDDING_MODEL", "", "model for memory (lexical)"),
         ("PARLEY_EXTRACTION_MODEL", "", "model for memory (the chain's cheap ones)"),
@@ -96,6 +100,8 @@ VARIABLES: tuple[Variable, ...] = (
     ),
 )
 NAMES = frozenset(variable.name for variable in VARIABLES)
+_OF_PROVIDERS = frozenset(variable.name for variable in VARIABLES if variable.group in ("vertex", "github_models", "openrouter"))
+_INSTEAD = {"REDIS": "threads are kept in SQLite", "PARLEY_PORT": "there are no HTTP shims", "PARLEY_ADAPTER": "LiteLLM always translates"}
 
 
 def is_unset(value: str) -> bool:
@@ -107,12 +113,15 @@ def is_unset(value: str) -> bool:
 def load_environment(environ: Mapping[str, str], env_files: Sequence[str | Path] = ()) -> dict[str, str]:
     """Return the variables that are set: of the real environment first, then of the last file that has them.
 
-    Blanks around a value of ours mean nothing. Raises WrongUse naming file and line.
+    Blanks around a value of ours mean nothing. A placeholder stays where a provider's variable has nothing else, so that the
+    provider can say so. Raises WrongUse naming file and line.
     """
     merged: dict[str, str] = {}
-    for path in env_files:
-        merged.update({name: value for name, value in read_env_file(path).items() if not is_unset(value)})
-    merged.update({name: value for name, value in environ.items() if not is_unset(value)})
+    unfilled: dict[str, str] = {}
+    for pairs in (*map(read_env_file, env_files), environ):
+        merged.update({name: value for name, value in pairs.items() if not is_unset(value)})
+        unfilled.update({name: value for name, value in pairs.items() if name in _OF_PROVIDERS and value.strip()})
+    merged = {**unfilled, **merged}
     return {name: value.strip() if name in NAMES else value for name, value in merged.items()}
 
 
@@ -180,14 +189,15 @@ def _value(name: str, rest: str) -> str:
 
 def secrets(env: Mapping[str, str]) -> tuple[str, ...]:
     """Return the values that must not get out: those of variables named like secrets, and passwords inside URLs."""
-    named = {value for name, value in env.items() if _SECRET_NAME.search(name) and len(value) >= 6 and not _is_path(value)}
+    named = {value for name, value in env.items() if _SECRET_NAME.search(name) and _can_be_secret(value)}
     inside = {part for value in env.values() for part in _SECRET_PART.findall(value)}
     return tuple(sorted(named | inside, key=len, reverse=True))
 
 
-def _is_path(value: str) -> bool:
+def _can_be_secret(value: str) -> bool:
     """A file that holds a secret is no secret itself; its name helps to find what is wrong."""
-    return value.startswith(("/", "~", "./")) and "\n" not in value
+    is_path = value.startswith(("/", "~", "./")) and "\n" not in value
+    return len(value) >= 6 and not is_path and not is_unset(value)
 
 
 def unknown_names(env: Mapping[str, str]) -> list[str]:
@@ -195,7 +205,18 @@ def unknown_names(env: Mapping[str, str]) -> list[str]:
     return sorted(name for name in env if name.startswith("PARLEY_") and name not in NAMES)
 
 
-def template(groups: Iterable[str] = ("vertex", "github_models", "openrouter", "parley", "network")) -> str:
+def not_used_yet(env: Mapping[str, str]) -> list[str]:
+    """Return a line for each variable that is set to something and changes nothing in this version."""
+    rows = [row for row in VARIABLES if row.group == "not used yet" and row.name in env]
+    told = [row.name for row in rows if row.name != "PARLEY_ADAPTER" or env[row.name] != row.example]
+    return [f"{name} is set, but nothing uses it yet: {_instead(name)} in this version" for name in told]
+
+
+def _instead(name: str) -> str:
+    return next((what for start, what in _INSTEAD.items() if name.startswith(start)), "there is no long-term memory")
+
+
+def template(groups: Iterable[str] = ("vertex", "github_models", "openrouter", "parley", "network", "not used yet")) -> str:
     """Return an env file to fill in; what is commented out shows the default or none."""
     blocks: list[str] = []
     for group in groups:

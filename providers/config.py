@@ -34,6 +34,7 @@ LITELLM_ENVIRONMENT: Mapping[str, str] = {
 
 ROUTER_PORT = 8080
 _PLACEHOLDER = re.compile(r"your[_-].*[_-]here", re.IGNORECASE)
+_REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*(?::-[^}]*)?\}")
 _LOCATION = re.compile(r"[a-z][a-z0-9-]{0,40}")
 _PROJECT = re.compile(r"(?:[a-z0-9.-]{1,80}:)?[a-z0-9][a-z0-9-]{0,62}")
 _T = TypeVar("_T")
@@ -49,6 +50,8 @@ class ProviderSettings(Frozen):
     """By provider name."""
     keys: Mapping[str, SecretStr] = Field(default_factory=dict)
     """By provider name; only providers that take a key, and have one."""
+    unfilled: Mapping[str, str] = Field(default_factory=dict)
+    """What the variables of providers hold that count as unset and are not empty."""
     other_secrets: tuple[SecretStr, ...] = ()
     """Credentials of the environment that are no provider's, and must not get out all the same."""
     chain: tuple[str, ...] = tuple(spec.name for spec in SPECS)
@@ -74,6 +77,7 @@ class ProviderSettings(Frozen):
             vertex_location=location,
             google=google,
             endpoints=_endpoints(read, location, google),
+            unfilled=read.unfilled(*dict.fromkeys(name for spec in SPECS for name in spec.variables)),
             keys={name: key for name, key in keys.items() if key is not None},
             chain=read.names("PARLEY_CHAIN", tuple(spec.name for spec in SPECS)),
             adapter=read.choice("PARLEY_ADAPTER"),
@@ -103,12 +107,20 @@ class ProviderSettings(Frozen):
 def why_not_configured(spec: ProviderSpec, settings: ProviderSettings) -> str | None:
     """Return what a provider lacks, in one sentence that names the variable, or None when it can be asked."""
     if spec.auth == "bearer":
-        return None if spec.name in settings.keys else f"{spec.variables[0]} is not set."
-    if settings.google is None:
-        return "GOOGLE_APPLICATION_CREDENTIALS is not set and gcloud has no application default credentials."
-    if settings.google.problem is not None:
+        return None if spec.name in settings.keys else f"{_lack(spec.variables[0], settings)}."
+    if settings.google is not None and settings.google.problem is not None:
         return f"{settings.google.problem}."
-    return None if settings.vertex_project else "GOOGLE_CLOUD_PROJECT is not set."
+    lacks: list[str] = []
+    if not settings.vertex_project:
+        lacks.append(_lack("GOOGLE_CLOUD_PROJECT", settings))
+    if settings.google is None:
+        lacks.append(f"{_lack('GOOGLE_APPLICATION_CREDENTIALS', settings)} and gcloud has no application default credentials")
+    return f"{'; '.join(lacks)}." if lacks else None
+
+
+def _lack(name: str, settings: ProviderSettings) -> str:
+    held = settings.unfilled.get(name)
+    return f"{name} is not set" if held is None else f"{name} holds {held}, that is, it is not set"
 
 
 def vertex_host(location: str, universe: str = DEFAULT_UNIVERSE) -> str:
@@ -156,7 +168,17 @@ class _Reader:
 
     def text(self, name: str) -> str | None:
         value = self._env.get(name, "").strip()
-        return None if not value or _PLACEHOLDER.fullmatch(value) else value
+        return None if not value or self._stands_for_nothing(value) else value
+
+    def unfilled(self, *names: str) -> dict[str, str]:
+        return {name: what for name in names if (what := self._stands_for_nothing(self._env.get(name, "").strip()))}
+
+    @staticmethod
+    def _stands_for_nothing(value: str) -> str | None:
+        """Return what a value is that only holds a place."""
+        if _PLACEHOLDER.fullmatch(value):
+            return "a placeholder"
+        return "a ${reference} that nobody resolved" if _REFERENCE.fullmatch(value) else None
 
     def usable(self, *names: str) -> dict[str, str]:
         return {name: value for name in names if (value := self.text(name)) is not None}

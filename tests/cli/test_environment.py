@@ -8,9 +8,22 @@ from pathlib import Path
 import pytest
 
 from cli import environment
-from cli.environment import NAMES, is_unset, load_environment, parse_line, read_env_file, secrets, template, unknown_names
+from cli.environment import (
+    NAMES,
+    VARIABLES,
+    is_unset,
+    load_environment,
+    not_used_yet,
+    parse_line,
+    read_env_file,
+    secrets,
+    template,
+    unknown_names,
+)
 from cli.output import WrongUse
+from providers.config import ProviderSettings
 
+PLACEHOLDERS = {"GOOGLE_CLOUD_PROJECT", "GOOGLE_APPLICATION_CREDENTIALS", "GITHUB_TOKEN", "OPENROUTER_API_KEY"}
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -131,12 +144,40 @@ def test_misspelt_variables_are_noticed() -> None:
 def test_the_printed_template_reads_as_an_env_file_that_sets_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.env"
     path.write_text(template())
-    assert load_environment({}, [path]) == {}
-    assert set(read_env_file(path)) == {"GOOGLE_CLOUD_PROJECT", "GOOGLE_APPLICATION_CREDENTIALS", "GITHUB_TOKEN", "OPENROUTER_API_KEY"}
+    assert ProviderSettings.from_env(load_environment({}, [path])) == ProviderSettings.from_env({}).model_copy(
+        update={"unfilled": dict.fromkeys(PLACEHOLDERS, "a placeholder")}
+    )
+    assert set(load_environment({}, [path])) == PLACEHOLDERS
+    assert set(read_env_file(path)) == PLACEHOLDERS
 
 
-def test_the_template_files_name_only_variables_there_are() -> None:
+def test_the_template_files_name_every_variable_that_does_something() -> None:
     files = sorted((ROOT / "config").glob("*.env.template"))
     assert len(files) == 4
-    named = {name for file in files for name in re.findall(r"^#?([A-Z][A-Z0-9_]+)=", file.read_text(), re.MULTILINE)}
-    assert named and named <= NAMES
+    named = [name for file in files for name in re.findall(r"^#?([A-Z][A-Z0-9_]+)=", file.read_text(), re.MULTILINE)]
+    assert sorted(named) == sorted(variable.name for variable in VARIABLES if variable.group != "not used yet")
+
+
+def test_every_variable_that_the_code_reads_is_printed() -> None:
+    sources = [path for folder in ("cli", "gateway", "memory", "providers", "tools") for path in (ROOT / folder).rglob("*.py")]
+    texts = [path.read_text() for path in sources if path.name != "environment.py"]
+    ours = r"(?:PARLEY|REDIS|GOOGLE|CLOUDSDK|VERTEX|GITHUB|OPENROUTER)_[A-Z_]*[A-Z]"
+    named = {name for text in texts for name in re.findall(rf'"({ours})"', text)}
+    assert {"PARLEY_HOME", "CLOUDSDK_CONFIG", "GITHUB_TOKEN"} <= named <= NAMES
+    assert all(re.search(rf"^#? ?{name}=", template(), re.MULTILINE) for name in named)
+
+
+def test_a_variable_that_does_nothing_yet_is_told_of_unless_it_asks_for_what_is_done_anyway() -> None:
+    env = {"PARLEY_ADAPTER": "litellm", "PARLEY_EMBEDDING_MODEL": "x", "PARLEY_CHAIN": "openrouter"}
+    assert not_used_yet(env) == [
+        "PARLEY_EMBEDDING_MODEL is set, but nothing uses it yet: there is no long-term memory in this version"
+    ]
+    (line,) = not_used_yet({"PARLEY_ADAPTER": "native"})
+    assert "LiteLLM always translates" in line
+
+
+def test_a_placeholder_stays_only_where_a_provider_can_say_so(tmp_path: Path) -> None:
+    (tmp_path / "a.env").write_text("GITHUB_TOKEN=your_token_here\nOPENROUTER_API_KEY=your_key_here\nPARLEY_TOKEN=your_token_here\n")
+    env = load_environment({"OPENROUTER_API_KEY": "real-key", "GOOGLE_CLOUD_PROJECT": ""}, [tmp_path / "a.env"])
+    assert env == {"GITHUB_TOKEN": "your_token_here", "OPENROUTER_API_KEY": "real-key"}
+    assert secrets(env) == ("real-key",)

@@ -67,6 +67,21 @@ def test_placeholders_of_the_templates_count_as_unset(tmp_path: Path) -> None:
         "HOME": str(tmp_path), "GITHUB_TOKEN": "your_github_token_here", "GOOGLE_APPLICATION_CREDENTIALS": "your-file-here",
     })  # fmt: skip
     assert settings.keys == {} and settings.google is None
+    assert why_not_configured(BY_NAME["github_models"], settings) == "GITHUB_TOKEN holds a placeholder, that is, it is not set."
+    assert why_not_configured(BY_NAME["openrouter"], settings) == "OPENROUTER_API_KEY is not set."
+
+
+def test_a_reference_that_nobody_resolved_counts_as_unset_and_is_told(tmp_path: Path) -> None:
+    settings = ProviderSettings.from_env({"HOME": str(tmp_path), "OPENROUTER_API_KEY": "${OPENROUTER_API_KEY}"})
+    assert settings.keys == {}
+    assert (why_not_configured(BY_NAME["openrouter"], settings) or "").startswith("OPENROUTER_API_KEY holds a ${reference} that nobody")
+
+
+def test_both_variables_of_vertex_are_named_when_both_are_missing(tmp_path: Path) -> None:
+    settings = ProviderSettings.from_env({"HOME": str(tmp_path)})
+    assert why_not_configured(BY_NAME["vertex_claude"], settings) == (
+        "GOOGLE_CLOUD_PROJECT is not set; GOOGLE_APPLICATION_CREDENTIALS is not set and gcloud has no application default credentials."
+    )
 
 
 @pytest.mark.parametrize(
