@@ -6,12 +6,13 @@ import argparse
 import asyncio
 import gc
 import logging
+import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cli.context import Context
-from cli.environment import secrets, unknown_names
+from cli.environment import not_used_yet, secrets, unknown_names
 from cli.log import configure_logging
 from cli.output import Failed, WrongUse, did_you_mean, say
 
@@ -34,7 +35,7 @@ def run(context: Context, arguments: list[str]) -> int:
     with _no_collections():
         enabled = enabled_tools(env, options.tools)
         if options.transport != "stdio":
-            _check_bind(host, token)
+            _check_bind(host, token, "--host" if options.host else "PARLEY_HOST")
         _warn_of_settings(env)
         app, server = _built(env, enabled)
     asyncio.run(_serve(app, server, options, host, token))
@@ -89,6 +90,8 @@ def _no_collections() -> Generator[None]:
 async def _on_stdio(server: Server[Any]) -> None:
     from cli.stdio import serve_stdio
 
+    if sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty():
+        say("parley: ready, and waiting for an MCP client on stdin and stdout, which this terminal is not; Ctrl-C ends it")
     try:
         await serve_stdio(server)
     except RuntimeError as error:
@@ -113,7 +116,7 @@ async def _on_http(server: Server[Any], options: argparse.Namespace, host: str, 
 def check_serving(env: Mapping[str, str]) -> None:
     """Check the settings that only a serving process reads. Raises WrongUse."""
     enabled_tools(env, None)
-    _check_bind(env.get("PARLEY_HOST", "127.0.0.1"), env.get("PARLEY_TOKEN"))
+    _check_bind(env.get("PARLEY_HOST", "127.0.0.1"), env.get("PARLEY_TOKEN"), "PARLEY_HOST")
 
 
 def enabled_tools(env: Mapping[str, str], option: str | None) -> list[str]:
@@ -139,11 +142,11 @@ def _names(source: str, text: str, known: Sequence[str]) -> list[str]:
     return names
 
 
-def _check_bind(host: str, token: str | None) -> None:
+def _check_bind(host: str, token: str | None, setting: str) -> None:
     from gateway.guard import check_bind
 
     try:
-        check_bind(host, token)
+        check_bind(host, token, setting=setting)
     except ValueError as error:
         raise WrongUse(str(error)) from None
 
@@ -151,8 +154,8 @@ def _check_bind(host: str, token: str | None) -> None:
 def _warn_of_settings(env: Mapping[str, str]) -> None:
     for name in unknown_names(env):
         _log.warning("the environment has %s, which nothing reads", name)
-    if "REDIS_URL" in env:
-        _log.warning("REDIS_URL is set, but this version keeps threads in SQLite only")
+    for line in not_used_yet(env):
+        _log.warning("%s", line)
 
 
 def _port(text: str) -> int:

@@ -44,11 +44,17 @@ def test_every_provider_can_be_well(here: Here, tmp_path: Path) -> None:
         assert not [entry for entry in sim.log if entry["method"] == "POST"], "no provider is asked"
 
 
-def test_with_no_provider_the_main_thing_is_broken(here: Here) -> None:
-    checks = examined(here, {}, 1)
-    assert checks["providers"]["status"] == "broken" and "parley config env" in checks["providers"]["hint"]
+def test_an_installation_without_keys_is_sound_and_told_that_no_model_can_be_asked(here: Here) -> None:
+    checks = examined(here, {}, 0)
+    assert checks["providers"]["status"] == "warning" and "parley config env" in checks["providers"]["hint"]
     status, out, _ = here("doctor")
-    assert status == 1 and "\nbroken   providers" in out
+    assert status == 0 and "\nwarning  providers      no model can be asked" in out
+
+
+def test_a_placeholder_is_told_from_a_variable_that_is_not_set(here: Here, keys: dict[str, str]) -> None:
+    checks = examined(here, {**keys, "GITHUB_TOKEN": "your_token_here"}, 0)
+    assert checks["github_models"]["status"] == "warning"
+    assert checks["github_models"]["detail"] == "not configured: GITHUB_TOKEN holds a placeholder, that is, it is not set."
 
 
 def test_a_credentials_file_that_is_wrong_is_broken(here: Here, keys: dict[str, str], tmp_path: Path) -> None:
@@ -76,8 +82,13 @@ def test_a_misspelt_variable_is_a_warning(here: Here, keys: dict[str, str]) -> N
     assert check["detail"] == "PARLEY_CHIAN is set, but nothing reads it; did you mean 'PARLEY_CHAIN'?"
 
 
-def test_redis_is_not_passed_over_in_silence(here: Here, keys: dict[str, str]) -> None:
-    assert "SQLite only" in examined(here, {**keys, "REDIS_URL": "redis://127.0.0.1:1"}, 0)["environment"]["detail"]
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("REDIS_URL", "kept in SQLite"), ("PARLEY_GRAPH_URL", "no long-term memory"), ("PARLEY_PORT_ROUTER", "no HTTP shims")],
+)
+def test_what_nothing_uses_yet_is_not_passed_over_in_silence(here: Here, keys: dict[str, str], name: str, instead: str) -> None:
+    detail = examined(here, {**keys, name: "8081"}, 0)["environment"]["detail"]
+    assert detail.startswith(f"{name} is set, but nothing uses it yet") and instead in detail
 
 
 def test_a_proxy_that_cannot_be_used_is_not_passed_over_in_silence(here: Here, keys: dict[str, str]) -> None:
@@ -112,6 +123,12 @@ def test_a_home_that_cannot_be_made_is_broken(here: Here, keys: dict[str, str], 
     (tmp_path / "file").touch()
     checks = examined(here, {**keys, "PARLEY_HOME": str(tmp_path / "file" / "home")}, 1)
     assert checks["store"]["status"] == checks["home"]["status"] == "broken"
+
+
+def test_a_home_that_is_a_file_is_broken_and_nobody_is_told_to_change_its_mode(here: Here, keys: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch(0o644)
+    check = examined(here, {**keys, "PARLEY_HOME": str(tmp_path / "file")}, 1)["home"]
+    assert check["detail"] == f"{tmp_path}/file is not a folder" and "chmod" not in check["hint"]
 
 
 def test_a_home_others_can_enter_is_broken_where_it_is_not_ours_to_close(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from cli import main as cli_main
 from cli.main import COMMANDS, main
 from cli.output import Failed, WrongUse, one_line, table
 from conversation.errors import StoreUnavailable
-from tests.cli.run import PARLEY, Here, parley
+from tests.cli.run import PARLEY, Here, is_one_line, parley
 
 
 def test_help_goes_to_stdout_and_names_every_command() -> None:
@@ -49,7 +50,7 @@ def test_every_command_tells_its_options(here: Here, command: str) -> None:
         (("serve", "--port", "http"), "'http' is not a port"),
         (("serve", "--tools", "chat,listmodel"), "--tools: there is no tool 'listmodel'; did you mean 'listmodels'?"),
         (("serve", "--tools", ","), "--tools names no tool"),
-        (("serve", "--transport", "http", "--host", "0.0.0.0"), "PARLEY_TOKEN"),
+        (("serve", "--transport", "http", "--host", "0.0.0.0"), "--host=0.0.0.0 can be reached from other machines: set PARLEY_TOKEN"),
         (("serve", "--env-file", "nowhere.env"), "cannot read the env file nowhere.env"),
         (("--env-file", "nowhere.env", "models"), "cannot read the env file nowhere.env"),
         (("--env-file=nowhere.env", "models"), "cannot read the env file nowhere.env"),
@@ -85,6 +86,25 @@ def test_wrong_use_is_one_line_and_status_two(here: Here, arguments: tuple[str, 
 )
 def test_wrong_configuration_is_one_line_and_status_two(here: Here, variables: dict[str, str], said: str) -> None:
     assert said in here.refused("serve", env=variables)
+
+
+def test_a_host_of_the_environment_is_refused_by_the_name_of_its_variable(here: Here) -> None:
+    said = here.refused("serve", "--transport", "sse", env={"PARLEY_HOST": "0.0.0.0"})
+    assert said.startswith("parley: PARLEY_HOST=0.0.0.0 can be reached")
+
+
+def test_a_state_folder_that_is_a_file_is_told_with_its_variable(here: Here) -> None:
+    status, out, err = here("threads", "ls", env={"PARLEY_HOME": "/etc/passwd"})
+    assert (status, out) == (1, "") and is_one_line(err)
+    assert "PARLEY_HOME, cannot be used: it is, or lies in, something that is not a folder." in err
+
+
+@pytest.mark.parametrize(
+    ("command", "verbs"), [("threads", ("ls", "show", "search", "export", "import", "rm")), ("config", ("claude", "env"))]
+)
+def test_help_has_a_word_on_each_verb(here: Here, command: str, verbs: tuple[str, ...]) -> None:
+    _, out, _ = here(command, "--help")
+    assert all(re.search(rf"^    {verb} +[A-Z]", out, re.MULTILINE) for verb in verbs)
 
 
 def test_the_process_itself_refuses_with_one_line_and_status_two(tmp_path: Path) -> None:
@@ -159,6 +179,22 @@ def test_errors_become_statuses(
     command(monkeypatch, error)
     assert main(["version"]) == status
     assert capsys.readouterr() == ("", said)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("mcp.types", f"parley: the Python package mcp is not installed for {sys.executable}: install Parley with"),
+        ("tools.gone", "parley: unexpected ModuleNotFoundError at test_main.py:"),
+    ],
+)
+def test_a_library_that_is_missing_is_told_from_a_module_of_ours(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, said: str
+) -> None:
+    command(monkeypatch, ModuleNotFoundError("x", name=name))
+    assert main(["version"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(said) and err.count("\n") == 1
 
 
 def test_a_defect_is_one_line_with_its_place_and_without_its_text(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -133,7 +134,7 @@ async def test_secrets_and_prompts_get_into_no_log_answer_or_store(env: dict[str
         assert not [path for path in (tmp_path / "home").rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
     assert PROMPT not in log.read_text()
     assert all(json.loads(line)["level"] for line in log.read_text().splitlines())
-    assert "SQLite only" in log.read_text() and "ALL_PROXY is ignored" in log.read_text()
+    assert "kept in SQLite" in log.read_text() and "ALL_PROXY is ignored" in log.read_text()
 
 
 async def test_when_the_client_is_gone_so_is_the_process_whatever_was_running(
@@ -213,6 +214,21 @@ def test_a_closed_stdin_fails_with_one_line(env: dict[str, str], tmp_path: Path)
     words = ["/bin/sh", "-c", f"exec {PARLEY} serve <&-"]
     done = subprocess.run(words, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=30)
     assert done.returncode == 1 and done.stderr.startswith("parley: ") and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_on_a_terminal_it_says_that_it_waits_for_a_client(env: dict[str, str], tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [PARLEY, "serve"], env=env, cwd=tmp_path, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr is not None and process.stdout is not None
+        said = process.stderr.readline()
+        os.write(ours, b"\x04")  # Ctrl-D
+        rest = process.stdout.read(), process.stderr.read()
+    os.close(ours)
+    os.close(theirs)
+    assert said.startswith(b"parley: ready, and waiting for an MCP client on stdin") and rest == (b"", b"")
+    assert process.returncode == 0
 
 
 LAZY = """
