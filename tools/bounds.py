@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 from conversation.tokens import estimate_tokens
 
@@ -37,3 +37,14 @@ def one_line(text: str, most: int) -> str:
     """Return the text on one line, without control characters, cut to `most` characters."""
     flat = "".join(char if char.isprintable() else "\ufffd" for char in " ".join(text.split()))
     return flat if len(flat) <= most else flat[: most - 1] + "\u2026"
+
+
+def cleaned(value: Any) -> Any:
+    """Return a JSON value with all text in it fit for UTF-8: a string may have been cut in the middle of an emoji."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list):
+        return [cleaned(part) for part in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {clean(name): cleaned(part) for name, part in cast("dict[str, Any]", value).items()}
+    return value

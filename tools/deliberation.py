@@ -190,7 +190,7 @@ def _judge(made: Outcome, found: Structured[Written], evidence: Evidence) -> Non
     """Put into the outcome what the synthesizer says and the answers bear out."""
     written = found.value
     if written is None:
-        made.recommendation, made.reason = found.text.strip() or _COMPARE, "The comparison came as prose."
+        made.recommendation, made.reason = found.prose or _COMPARE, "The comparison came as prose."
         message = f"{found.model.name} compared the answers in prose; nothing in it was checked."
         made.warnings.append(Warned(code="prose_review", message=message))
         return

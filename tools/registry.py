@@ -17,7 +17,7 @@ from conversation.errors import InvalidInput
 from conversation.messages import Frozen
 from providers.names import near
 from tools.app import Call
-from tools.bounds import clean
+from tools.bounds import cleaned
 from tools.results import Result
 
 Function = Callable[..., Awaitable[Result]]
@@ -88,7 +88,7 @@ class Tool:
 
     def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments as the function takes them; null counts as left out. Raises InvalidInput."""
-        given = {name: _cleaned(value) for name, value in arguments.items() if value is not None}
+        given = {name: cleaned(value) for name, value in arguments.items() if value is not None}
         try:
             checked = self.arguments.model_validate(given)
         except ValidationError as error:
@@ -139,17 +139,6 @@ def _complaint(row: Mapping[str, Any], names: Sequence[str]) -> str:
         return f"unknown argument '{where}'" + "".join(f", did you mean '{one}'?" for one in suggestions)
     expected = _EXPECTED.get(row["type"], str(row["msg"])).format(**row.get("ctx", {}))
     return f"{where} {expected}" if expected.startswith("is ") else f"{where}: {expected}"
-
-
-def _cleaned(value: Any) -> Any:
-    """The value with all text in it fit for UTF-8: a client may cut a string in the middle of an emoji."""
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, list):
-        return [_cleaned(part) for part in cast(list[Any], value)]
-    if isinstance(value, dict):
-        return {name: _cleaned(part) for name, part in cast(dict[str, Any], value).items()}
-    return value
 
 
 def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,50 +17,55 @@ from conversation.threads import NewTurn, Turn
 from providers.base import ModelInfo
 from providers.chain import Reply
 from tools.bodies import Bodies
-from tools.bounds import clean
+from tools.bounds import clean, cleaned
 from tools.texts import filled
 
 M = TypeVar("M", bound=BaseModel)
 
 _OPENING = re.compile(r"[{\[]")
-_MOST_TRIES = 200
+_RUN = re.compile(r"[{\[\s]+")
+_THOUGHT = re.compile(r"<(think|thinking|thought)>.*?</\1>", re.DOTALL | re.IGNORECASE)
+_FENCED = re.compile(r"\s*```\w*\s*(.*?)\s*```\s*", re.DOTALL)
+_MOST_FAILURES = 2_000
 _MOST_COMPLAINTS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Structured(Generic[M]):
-    """What came back: `value` when it could be read, and `text`, the model's own words, whatever they were."""
+    """What came back: `value` when it could be read, and `texts`, the model's own words at each try, whatever they were."""
 
     value: M | None
-    text: str
+    texts: tuple[str, ...]
     model: ModelInfo
     usage: Usage
-    bodies: Bodies
-    reply: Reply
+
+    @property
+    def prose(self) -> str:
+        """The first words there are."""
+        return next((text.strip() for text in self.texts if text.strip()), "")
 
 
 async def ask_structured(
-    bodies: Bodies, routes: Sequence[ModelInfo], shape: type[M], *, larger: Sequence[ModelInfo] = (), deadline_s: float | None = None
+    bodies: Bodies, routes: Sequence[ModelInfo], shape: type[M], *, deadline_s: float | None = None
 ) -> Structured[M]:
     """Ask for an answer of the shape; one that is not is asked for again, once, of the same model, with what is wrong with it.
 
-    Raises ParleyError when no model answers at all; a model that fails at the second try leaves the first answer as prose.
+    Both tries together have `deadline_s`. Raises ParleyError when no model answers at all; a model that fails at the second try leaves
+    the first answer as prose.
     """
-    chain = bodies.call.app.chain
-    first = await chain.ask(routes, bodies.prepare, larger=larger, deadline_s=deadline_s)
-    value, problem = parse(shape, first.answer.text)
-    text, reply, usage = clean(first.answer.text), first, first.usage
-    if value is None:
-        again = _mended(bodies, first, problem)
-        try:
-            reply = await chain.ask([first.model], again.prepare, deadline_s=deadline_s)
-        except ParleyError:
-            return Structured(None, text, first.model, usage, bodies, first)
-        usage = usage.plus(reply.usage)
-        value, _ = parse(shape, reply.answer.text)
-        bodies = again
-        text = clean(reply.answer.text) if value is not None or not text.strip() else text
-    return Structured(value, text, first.model, usage, bodies, reply)
+    chain, began = bodies.call.app.chain, time.monotonic()
+    first = await chain.ask(routes, bodies.prepare, deadline_s=deadline_s)
+    text = clean(first.answer.text)
+    value, problem = parse(shape, text)
+    if value is not None:
+        return Structured(value, (text,), first.model, first.usage)
+    left = None if deadline_s is None else max(0.001, deadline_s - (time.monotonic() - began))
+    try:
+        second = await chain.ask([first.model], _mended(bodies, first, problem).prepare, deadline_s=left)
+    except ParleyError:
+        return Structured(None, (text,), first.model, first.usage)
+    again = clean(second.answer.text)
+    return Structured(parse(shape, again)[0], (text, again), first.model, first.usage.plus(second.usage))
 
 
 def _mended(bodies: Bodies, reply: Reply, problem: str) -> Bodies:
@@ -83,31 +89,71 @@ def continued(history: Sequence[Turn], *turns: NewTurn) -> tuple[Turn, ...]:
 
 
 def parse(shape: type[M], text: str) -> tuple[M | None, str]:
-    """Return the first JSON value in the text that has the shape, or None and what is wrong, for the model to read."""
-    problems: list[str] = []
-    for value in values(text):
-        try:
-            return shape.model_validate(value), ""
-        except ValidationError as error:
-            problems.append(_complaint(error))
+    """Return the JSON value in the text that has the shape, or None and what is wrong, for the model to read.
+
+    Of several objects the longest is meant, and the last of those: drafts and examples are short. A list counts only when it is the
+    whole answer or holds objects: `[]` stands in many a sentence about code.
+    """
+    found: list[tuple[int, int, M]] = []
+    problems: list[tuple[int, str]] = []
+    for start, length, value in _placed(text):
+        if isinstance(value, list) and not (_is_whole(text, start, length) or _holds_objects(value)):
+            continue
+        read, problem = _read(shape, value)
+        if read is None:
+            problems.append((length, problem))
+        else:
+            found.append((length, start, read))
+    if found:
+        return max(found, key=lambda one: one[:2])[2], ""
     broken = "Its JSON does not parse: it is broken or cut off." if _OPENING.search(text) else "There is no JSON object in it."
-    return None, next(iter(problems), broken)
+    return None, max(problems)[1] if problems else broken
+
+
+def _read(shape: type[M], value: Any) -> tuple[M | None, str]:
+    """Return the value in the shape, also when it stands alone under some key."""
+    try:
+        return shape.model_validate(value), ""
+    except ValidationError as error:
+        inner = list(cast("dict[str, Any]", value).values()) if isinstance(value, dict) else []
+        if len(inner) == 1 and isinstance(inner[0], dict):
+            try:
+                return shape.model_validate(inner[0]), ""
+            except ValidationError:
+                pass
+        return None, _complaint(error)
+
+
+def _is_whole(text: str, start: int, length: int) -> bool:
+    fence = _FENCED.fullmatch(text)
+    return text[start : start + length].strip() == (fence[1] if fence else text.strip())
+
+
+def _holds_objects(value: Any) -> bool:
+    items = cast("list[Any]", value)
+    return bool(items) and any(isinstance(item, dict) for item in items)
 
 
 def values(text: str) -> Iterator[Any]:
     """Yield the objects and lists that stand in a text, in order; what is inside one that was read is not looked at again."""
+    return (value for _, _, value in _placed(text))
+
+
+def _placed(text: str) -> Iterator[tuple[int, int, Any]]:
+    """Yield where each value begins, how long it is, and the value, what a model only thought left out."""
+    text = _THOUGHT.sub(lambda thought: " " * len(thought[0]), text)
     decoder = json.JSONDecoder(strict=False)  # models write line breaks into strings
-    at = 0
-    for _ in range(_MOST_TRIES):
-        opening = _OPENING.search(text, at)
-        if opening is None:
-            return
+    at = failures = 0
+    while failures < _MOST_FAILURES and (opening := _OPENING.search(text, at)):
         try:
             value, at = decoder.raw_decode(text, opening.start())
-        except (ValueError, RecursionError):
-            at = opening.end()
+        except RecursionError:
+            run = _RUN.match(text, opening.start())
+            at, failures = run.end() if run else opening.end(), failures + 1
+        except ValueError:
+            at, failures = opening.end(), failures + 1
         else:
-            yield value
+            yield opening.start(), at - opening.start(), cleaned(value)
 
 
 def _complaint(error: ValidationError) -> str:

@@ -272,6 +272,20 @@ async def test_the_whole_findings_of_a_truncated_answer_are_kept(house: House, u
     assert warning["code"] == "prose_review" and "Broken answers" in warning["message"]
 
 
+async def test_the_good_findings_of_the_second_try_are_kept_though_the_first_was_prose(house: House, users: Path) -> None:
+    house.upstreams["vertex_claude"].plays = ["Line 5 is open to injection.", review(INJECTION, {**OFF_BY_ONE, "severity": "P1"})]
+    got = await house.call("codereview", {"paths": ["users.py"]})
+    assert [one["title"] for one in got["issues"]] == ["SQL injection through name"]
+    assert [one["code"] for one in got["warnings"]] == ["prose_review"]
+
+
+async def test_prose_with_brackets_is_no_clean_review(house: House, users: Path) -> None:
+    house.upstreams["vertex_claude"].plays = ["The default [] is shared, and name goes into SQL."]
+    got = await house.call("codereview", {"paths": ["users.py"]})
+    assert "No issues found" not in got["summary"] and "name goes into SQL" in got["summary"]
+    assert [one["code"] for one in got["warnings"]] == ["prose_review"] and house.calls == 2
+
+
 async def test_the_good_findings_of_an_answer_with_a_bad_one_are_kept(house: House, users: Path) -> None:
     house.upstreams["vertex_claude"].plays = [json.dumps([INJECTION, {"severity": "who knows"}, "text"])]
     got = await house.call("codereview", {"paths": ["users.py"]})

@@ -19,8 +19,7 @@ from tools.structured import ask_structured
 from tools.texts import filled, text
 
 KINDS = {
-    "full": "Look for all kinds of faults: wrong results, crashes, security, races, leaks, lost errors, broken contracts, and what is "
-    "easily broken and has no test.",
+    "full": "Look for all kinds of faults: wrong results, crashes, security, races, leaks, lost errors, broken contracts.",
     "security": "Look for security faults only: what an attacker controls, where it goes, and what stands between. Injection, paths, "
     "authentication and authorization, secrets, deserialization, cryptography, races, denial of service.",
     "performance": "Look for performance faults only: work that grows with input more than it must, repeated or blocking I/O, needless "
@@ -125,10 +124,10 @@ class Reviewers:
             written: Sequence[WrittenFinding] = found.value.issues
             if found.value.summary.strip():
                 done.summaries.append(found.value.summary.strip())
-        elif written := salvaged(found.text):
+        elif written := max(map(salvaged, found.texts), key=len):
             done.broken[who] += 1
         else:
-            done.prose.append((who, found.text.strip() or "(nothing)"))
+            done.prose.append((who, found.prose or "(nothing)"))
         # Looking a quote up in a large part takes a moment, and others are waiting for the loop.
         kept = [one for one in await asyncio.to_thread(_anchor, written, part, who, seat.letter) if one is not None]
         done.findings += kept

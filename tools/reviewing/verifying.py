@@ -93,7 +93,7 @@ async def _judge(call: Call, finding: Finding) -> Judged:
     except ParleyError as error:
         return Judged(finding, "uncertain", problem=error.code)
     if found.value is None:
-        return Judged(finding, "uncertain", found.text.strip()[:500], found.model.name, found.usage, "prose")
+        return Judged(finding, "uncertain", found.prose[:500], found.model.name, found.usage, "prose")
     return Judged(finding, found.value.verdict, found.value.reason, found.model.name, found.usage)
 
 

@@ -1,0 +1,87 @@
+"""JSON found in what models write around it."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from tools.reviewing.findings import WrittenReview, salvaged
+from tools.reviewing.verifying import WrittenVerdict
+from tools.structured import parse, values
+
+ISSUE = {"severity": "high", "file": "a.py", "line": 4, "quote": "os.system(cmd)", "title": "Shell injection", "detail": "d"}
+REVIEW = json.dumps({"issues": [ISSUE], "summary": "s"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The default `items=[]` is shared between calls, and os.system(cmd) is a shell injection (critical).",
+        "It calls f([]) and g({}) and that is wrong.",
+        'I found {"summary": "nothing", "tags": []} hard to say.',
+        '{"issues":[{"severity":"high","file":"a.py","title":"t","quote":"def read(path, items=[]):',
+        "x[0] and [1, 2] and [[]]",
+    ],
+)
+def test_brackets_in_prose_or_in_a_cut_answer_are_no_review(text: str) -> None:
+    assert parse(WrittenReview, text)[0] is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"The parameter `items=[]` is mutable. Here is my review: ```json\n{REVIEW}\n```",
+        f'If nothing were wrong I would say {{"issues": []}}. But: {REVIEW}',
+        f'<think>Could be {{"issues": [], "summary": "{"x" * 500}"}}? No.</think> {REVIEW}',
+        f'{REVIEW}\nA clean one would be {{"issues": []}}.',
+        f"{'x[i] ' * 400}{REVIEW}",
+        ("{ return a[i]; }\n" * 200) + REVIEW,
+        f'{{"review": {REVIEW}}}',
+        REVIEW.replace("}]", "},]").replace(",]", "]").replace('"s"}', '"s", "tags": [],}'),
+        f"[{json.dumps(ISSUE)}]",
+    ],
+)
+def test_the_review_is_found_beside_drafts_examples_and_code(text: str) -> None:
+    read, problem = parse(WrittenReview, text)
+    assert read is not None and problem == ""
+    assert [one.title for one in read.issues] == ["Shell injection"]
+
+
+@pytest.mark.parametrize("text", ["[]", " ```json\n[]\n``` ", '{"issues": []}', 'Nothing is wrong: {"issues": [], "summary": "fine"}'])
+def test_an_empty_list_is_a_clean_review_when_it_is_the_answer(text: str) -> None:
+    read, _ = parse(WrittenReview, text)
+    assert read is not None and read.issues == []
+
+
+def test_the_complaint_is_about_the_object_that_was_meant() -> None:
+    bad = json.dumps({"issues": [{**ISSUE, "severity": "P1"}], "summary": "s"})
+    assert parse(WrittenReview, f"a[0]: {bad} {{}}")[1].startswith("issues.0.severity: ")
+
+
+def test_a_verdict_is_the_answer_and_not_the_claim_it_speaks_of() -> None:
+    text = 'The claim {"verdict": "confirmed"} would be wrong. My answer: {"verdict": "refuted", "reason": "it is checked above"}'
+    read, _ = parse(WrittenVerdict, text)
+    assert read is not None and read.verdict == "refuted"
+
+
+def test_halves_of_surrogate_pairs_in_strings_and_names_are_replaced() -> None:
+    assert list(values('{"a\\ud83d": ["\\ud83d\\ude00", "cut \\ud83d"]}')) == [{"a\ufffd": ["\U0001f600", "cut \ufffd"]}]
+    read, _ = parse(WrittenReview, '{"issues": [], "summary": "fine \\ud83d"}')
+    assert read is not None and read.summary == "fine \ufffd"
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 50_000, '{"' + "x" * 500_000, "[ " * 100_000 + "]"])
+def test_a_hostile_text_takes_no_time_worth_mentioning(text: str) -> None:
+    began = time.process_time()
+    assert parse(WrittenReview, text)[0] is None
+    assert time.process_time() - began < 5
+
+
+def test_whole_findings_are_salvaged_from_a_cut_answer() -> None:
+    cut = json.dumps({"issues": [ISSUE, {**ISSUE, "title": "Second"}]})[:-30]
+    assert [one.title for one in salvaged(cut)] == ["Shell injection"]
+    found: list[Any] = salvaged(json.dumps({"issues": [ISSUE, {"severity": "P1"}]}))
+    assert [one.title for one in found] == ["Shell injection"]
