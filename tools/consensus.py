@@ -113,22 +113,41 @@ def _answer(app: App, made: Outcome, turns: Sequence[Turn], continuation_id: str
 
 
 def _within(answer: ConsensusAnswer, tokens: int) -> ConsensusAnswer:
-    """Return the answer with the longest texts cut while the whole is over `tokens`: the positions, and a recommendation in prose."""
+    """Return the answer within `tokens`: what is said about the positions has at least half of it, the positions have the rest.
+
+    The last statements give way first, then the ends of a recommendation in prose and of the longest positions.
+    """
     if json_tokens(answer.model_dump(mode="json")) <= tokens:
         return answer
     advice, warned = _cut(answer.recommendation, "The recommendation", answer.turn, answer.continuation_id, tokens / 4)
-    bare = answer.model_copy(
-        update={"answers": tuple(one.model_copy(update={"content": ""}) for one in answer.answers), "recommendation": advice}
-    )
-    room = tokens - json_tokens(bare.model_dump(mode="json")) - 200 * len(answer.answers)
+    bare = tuple(one.model_copy(update={"content": ""}) for one in answer.answers)
+    shown = answer.model_copy(update={"answers": bare, "recommendation": advice, "warnings": (*answer.warnings, *warned)})
+    reserve = 200 * len(answer.answers)
+    positions = sum(json_tokens(one.content) for one in answer.answers)
+    shown = _fewer(shown, max(tokens // 2, tokens - positions) - reserve)
+    room = tokens - json_tokens(shown.model_dump(mode="json")) - reserve
     limit = fair_limit((json_tokens(one.content) for one in answer.answers), max(0, room))
-    warnings = [*answer.warnings, *warned]
-    shown: list[PanelAnswer] = []
+    warnings = list(shown.warnings)
+    answers: list[PanelAnswer] = []
     for one in answer.answers:
         text, warned = _cut(one.content, f"The answer of {one.provider}/{one.model}", one.turn, answer.continuation_id, limit)
-        shown.append(one.model_copy(update={"content": text}))
+        answers.append(one.model_copy(update={"content": text}))
         warnings += warned
-    return bare.model_copy(update={"answers": tuple(shown), "warnings": tuple(warnings)})
+    return shown.model_copy(update={"answers": tuple(answers), "warnings": tuple(warnings)})
+
+
+def _fewer(answer: ConsensusAnswer, tokens: int) -> ConsensusAnswer:
+    """Return the answer with its last statements left out while it is over `tokens`, and a warning that says how many."""
+    shown = answer
+    for name in ("disagreements", "agreements"):
+        while json_tokens(shown.model_dump(mode="json")) > tokens and getattr(shown, name):
+            shown = shown.model_copy(update={name: getattr(shown, name)[:-1]})
+    counts = {name: len(getattr(answer, name)) - len(getattr(shown, name)) for name in ("agreements", "disagreements")}
+    gone = [f"{count} {name}" for name, count in counts.items() if count]
+    if not gone:
+        return shown
+    warning = Warned(code="truncated", message=f"Left out to keep the answer short: {' and '.join(gone)}. The thread has them.")
+    return shown.model_copy(update={"warnings": (*shown.warnings, warning)})
 
 
 def _cut(text: str, what: str, turn: int | None, continuation_id: str | None, limit: float) -> tuple[str, list[Warned]]:

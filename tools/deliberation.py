@@ -17,10 +17,11 @@ from tools.bodies import Bodies
 from tools.condensing import Condenser
 from tools.panel import Failure, Position, Seat, gathered, nobody, side_by_side
 from tools.structured import Structured, ask_structured, continued
-from tools.synthesis import Agreement, Confidence, Disagreement, Evidence, Written
+from tools.synthesis import Agreement, Confidence, Disagreement, Evidence, WrittenOutcome
 from tools.texts import filled, text
 
 _ONE = "Only one model answered, so there is nothing to compare it with."
+_LONGEST_REASON = 2_000
 _COMPARE = "Compare the answers yourself."
 
 
@@ -177,16 +178,16 @@ class Session:
         _judge(made, found, Evidence(positions, self.asked.content))
         return made
 
-    async def _synthesis(self, positions: Mapping[str, Position]) -> Structured[Written]:
+    async def _synthesis(self, positions: Mapping[str, Position]) -> Structured[WrittenOutcome]:
         def prompt(tokens: int) -> str:
             return filled("synthesis", answers=side_by_side(positions, self.asked.content, tokens))
 
         history = continued(self.history, self.asked)
         bodies = Bodies(self.call, prompt, text("synthesizer"), history, condenser=self.condenser, quiet=True)
-        return await ask_structured(bodies, self.judges, Written, deadline_s=self.deadline_s)
+        return await ask_structured(bodies, self.judges, WrittenOutcome, deadline_s=self.deadline_s)
 
 
-def _judge(made: Outcome, found: Structured[Written], evidence: Evidence) -> None:
+def _judge(made: Outcome, found: Structured[WrittenOutcome], evidence: Evidence) -> None:
     """Put into the outcome what the synthesizer says and the answers bear out."""
     written = found.value
     if written is None:
@@ -194,15 +195,15 @@ def _judge(made: Outcome, found: Structured[Written], evidence: Evidence) -> Non
         message = f"{found.model.name} compared the answers in prose; nothing in it was checked."
         made.warnings.append(Warned(code="prose_review", message=message))
         return
-    agreements = [evidence.agreement(one) for one in written.agreements]
-    disagreements = [evidence.disagreement(one) for one in written.disagreements]
-    made.agreements = [one for one in agreements if one is not None]
-    made.disagreements = [one for one in disagreements if one is not None]
-    made.recommendation, made.confidence, made.reason = written.recommendation, written.confidence, written.confidence_reason
-    dropped = agreements.count(None) + disagreements.count(None)
-    if dropped:
-        what = "statements were" if dropped > 1 else "statement was"
-        message = f"{dropped} {what} dropped: {found.model.name} gave no quote for it that stands in the answers."
+    made.agreements, made.disagreements = evidence.agreements(written.agreements), evidence.disagreements(written.disagreements)
+    made.recommendation, made.confidence = written.recommendation, written.confidence
+    made.reason = written.confidence_reason[:_LONGEST_REASON]
+    if evidence.dropped:
+        message = f"{evidence.dropped} of what {found.model.name} says of the answers was dropped: no quote for it stands in them."
+        made.warnings.append(Warned(code="unsupported_claim", message=message))
+    unquoted = sum(not side.quote for one in made.disagreements for side in one.sides)
+    if unquoted:
+        message = f"{unquoted} sides of disagreements have no quote: that somebody takes them is what {found.model.name} says."
         made.warnings.append(Warned(code="unsupported_claim", message=message))
 
 

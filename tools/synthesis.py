@@ -7,9 +7,10 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from conversation.messages import Frozen
+from tools.lenient import Written, known, words
 from tools.panel import LETTERS, Position, anonymous
 
 Confidence = Literal["low", "medium", "high"]
@@ -24,7 +25,7 @@ class Agreement(Frozen):
 
 
 class Side(Frozen):
-    """One side of a disagreement and who holds it."""
+    """One side of a disagreement and who holds it; `quote` is empty when only the synthesizer says so."""
 
     position: str
     held_by: tuple[str, ...]
@@ -39,14 +40,10 @@ class Disagreement(Frozen):
 # --- what the synthesizer writes -----------------------------------------------------------------------------------
 
 
-class _Read(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-
 def _texts(value: Any) -> Any:
     """Return a list of texts from a text, a list of texts, or a list of objects that hold one."""
-    items = cast("list[Any]", value) if isinstance(value, list) else [] if value is None else [value]
-    return [_text(item) for item in items]
+    items = cast("list[Any]", value) if isinstance(value, list) else [value]
+    return [text for item in items if isinstance(text := _text(item), str)]
 
 
 def _text(item: Any) -> Any:
@@ -56,20 +53,27 @@ def _text(item: Any) -> Any:
     return item
 
 
-class WrittenAgreement(_Read):
+class WrittenAgreement(Written):
     text: str
     held_by: list[str] = Field(default_factory=list)
     quotes: list[str] = Field(default_factory=list)
 
+    _words = field_validator("text", mode="before")(words)
     _lists = field_validator("held_by", "quotes", mode="before")(_texts)
 
 
-class WrittenSide(_Read):
+class WrittenSide(Written):
     position: str
     held_by: list[str] = Field(default_factory=list)
     quote: str = ""
 
+    _words = field_validator("position", mode="before")(words)
     _lists = field_validator("held_by", mode="before")(_texts)
+
+    @field_validator("quote", mode="before")
+    @classmethod
+    def _first(cls, value: Any) -> Any:
+        return next(iter(_texts(value)), "")
 
     @model_validator(mode="before")
     @classmethod
@@ -85,44 +89,65 @@ class WrittenSide(_Read):
         return cast(Any, value)
 
 
-class WrittenDisagreement(_Read):
+class WrittenDisagreement(Written):
     text: str
     sides: list[WrittenSide] = Field(default_factory=list[WrittenSide])
 
+    _words = field_validator("text", mode="before")(words)
 
-class Written(_Read):
+
+class WrittenOutcome(Written):
     """The JSON object the synthesizer is asked for."""
 
     agreements: list[WrittenAgreement]
     disagreements: list[WrittenDisagreement] = Field(default_factory=list[WrittenDisagreement])
-    recommendation: str = Field(min_length=1)
+    recommendation: str = Field(pattern=r"\S")
     confidence: Confidence
     confidence_reason: str = ""
+
+    _words = field_validator("recommendation", "confidence_reason", mode="before")(words)
 
     @field_validator("confidence", mode="before")
     @classmethod
     def _word(cls, value: Any) -> Any:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            share = value if value <= 1 else value / 100
-            return "high" if share >= 0.75 else "medium" if share >= 0.4 else "low"
-        return value.strip().lower() if isinstance(value, str) else value
+        number = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%?\s*", str(value))
+        if number is None or isinstance(value, bool):
+            return known(value, _CONFIDENCES)
+        share = float(number[1]) if float(number[1]) <= 1 else float(number[1]) / 100
+        return "high" if share >= 0.75 else "medium" if share >= 0.4 else "low"
+
+
+_CONFIDENCES: Mapping[str, Confidence] = {
+    "low": "low", "medium": "medium", "high": "high", "moderate": "medium", "very_high": "high", "very_low": "low",
+}  # fmt: skip
 
 
 # --- held against the answers --------------------------------------------------------------------------------------
 
 
 class Evidence:
-    """The answers of a panel, to look quotes and holders up in."""
+    """The answers of a panel, to hold what is said about them against. `dropped` counts what they do not bear out."""
 
     def __init__(self, positions: Mapping[str, Position], question: str) -> None:
         self._positions = positions
+        self.dropped = 0
         # The synthesizer saw the answers without names; what it copies is looked for there and in the answers as they were.
-        self._plain = {letter: f"{_plain(one.text)}\n{_plain(anonymous(one, question))}" for letter, one in positions.items()}
+        self._plain = {letter: (_plain(one.text), _plain(anonymous(one, question))) for letter, one in positions.items()}
 
     def holders_of(self, quote: str) -> set[str]:
-        """Return the letters of the answers in which the quote stands, forgiving spacing, letter case and typographic signs."""
-        wanted = _plain(quote).strip(" .\u2026\"'`*")
-        return {letter for letter, said in self._plain.items() if wanted and wanted in said}
+        """Return the letters of the answers in which the quote stands, forgiving spacing, letter case and typographic signs.
+
+        A word or two stand everywhere and bear out nothing: a quote has some length, or is the whole answer.
+        """
+        wanted = _plain(quote).strip(_ENDS)
+        if not wanted:
+            return set()
+        whole = re.compile(rf"(?<!\w){re.escape(wanted)}(?!\w)")
+        return {
+            letter
+            for letter, said in self._plain.items()
+            if any(whole.search(one) and (len(wanted) >= _SHORTEST_QUOTE or wanted == one.strip(_ENDS)) for one in said)
+        }
 
     def letters(self, named: Sequence[str]) -> set[str]:
         """Return the letters that names stand for: a letter, with or without a word before it, or a model's name."""
@@ -132,26 +157,41 @@ class Evidence:
         """Return the models' names, in the panel's order."""
         return tuple(one.holder for letter, one in self._positions.items() if letter in letters)
 
-    def agreement(self, written: WrittenAgreement) -> Agreement | None:
-        """Return the agreement with the quotes that stand in answers and the holders they show; None when there is none."""
+    def agreements(self, written: Sequence[WrittenAgreement]) -> list[Agreement]:
+        """Return the agreements that at least two answers bear out by quotes, each with those quotes and those holders."""
+        return [found for one in written[:_MOST_STATEMENTS] if (found := self._agreement(one)) is not None]
+
+    def disagreements(self, written: Sequence[WrittenDisagreement]) -> list[Disagreement]:
+        """Return the disagreements of which at least two sides are somebody's."""
+        return [found for one in written[:_MOST_STATEMENTS] if (found := self._disagreement(one)) is not None]
+
+    def _agreement(self, written: WrittenAgreement) -> Agreement | None:
         found = {quote: self.holders_of(quote) for quote in written.quotes}
         shown = set[str]().union(*found.values())
         claimed = self.letters(written.held_by)
         holders = shown & claimed if claimed else shown
         quotes = tuple(quote for quote, letters in found.items() if letters & holders)
-        return Agreement(text=written.text, held_by=self.names(holders), quotes=quotes) if quotes and written.text.strip() else None
+        if len(holders) < 2 or not written.text.strip():
+            self.dropped += 1
+            return None
+        self.dropped += len(found) - len(quotes)
+        return Agreement(text=_fit(written.text), held_by=self.names(holders), quotes=tuple(_fit(quote) for quote in quotes[:_MOST_QUOTES]))
 
-    def disagreement(self, written: WrittenDisagreement) -> Disagreement | None:
-        """Return the disagreement with the sides somebody takes; None when nobody does."""
+    def _disagreement(self, written: WrittenDisagreement) -> Disagreement | None:
         sides = [side for one in written.sides if (side := self._side(one)) is not None]
-        return Disagreement(text=written.text, sides=tuple(sides)) if sides and written.text.strip() else None
+        if len(sides) < 2 or not written.text.strip():
+            self.dropped += 1
+            return None
+        self.dropped += len(written.sides) - len(sides)
+        return Disagreement(text=_fit(written.text), sides=tuple(sides))
 
     def _side(self, written: WrittenSide) -> Side | None:
+        """Return a side with the holders its quote shows. Without a quote it is only what the synthesizer says, and is marked so."""
         claimed, shown = self.letters(written.held_by), self.holders_of(written.quote)
-        holders = claimed & shown if claimed and written.quote.strip() else claimed or shown
+        holders = (claimed & shown if claimed else shown) if written.quote.strip() else claimed
         if not holders:
             return None
-        return Side(position=written.position, held_by=self.names(holders), quote=written.quote)
+        return Side(position=_fit(written.position), held_by=self.names(holders), quote=_fit(written.quote))
 
 
 def _names(name: str, letter: str, position: Position) -> bool:
@@ -160,6 +200,18 @@ def _names(name: str, letter: str, position: Position) -> bool:
     if plain in {model.name.lower(), model.id.lower(), model.provider, position.holder.lower(), position.seat.name.lower()}:
         return True
     return re.fullmatch(rf"(?:(?:answer|model|panelist|option)\s+)?{letter.lower()}", plain) is not None
+
+
+_ENDS = " .\u2026\"'`*"
+_SHORTEST_QUOTE = 8
+_MOST_STATEMENTS = 12
+_MOST_QUOTES = 8
+_LONGEST = 1_000
+
+
+def _fit(text: str) -> str:
+    """Return the text, cut at some length: one statement must not crowd out the others."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} \u2026"
 
 
 _SIGNS = str.maketrans("\u2018\u2019\u201c\u201d\u2013\u2014", "''\"\"--", "*`_")

@@ -18,7 +18,15 @@ OUTCOME = {
         {"text": "An option has to be taken", "held_by": ["A", "B", "C", "D"], "quotes": [f"take option {n}" for n in range(4)]},
         {"text": "Nobody said this", "held_by": ["A", "B"], "quotes": ["never said anywhere"]},
     ],
-    "disagreements": [{"text": "Which", "sides": [{"position": "the first", "held_by": ["A"], "quote": "take option 0"}]}],
+    "disagreements": [
+        {
+            "text": "Which",
+            "sides": [
+                {"position": "the first", "held_by": ["A"], "quote": "take option 0"},
+                {"position": "the last", "held_by": ["D"], "quote": "take option 3"},
+            ],
+        }
+    ],
     "recommendation": "Take option 0.",
     "confidence": "low",
     "confidence_reason": "Four views.",

@@ -7,10 +7,12 @@ import time
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from tools.reviewing.findings import WrittenReview, salvaged
 from tools.reviewing.verifying import WrittenVerdict
 from tools.structured import parse, values
+from tools.synthesis import WrittenOutcome
 
 ISSUE = {"severity": "high", "file": "a.py", "line": 4, "quote": "os.system(cmd)", "title": "Shell injection", "detail": "d"}
 REVIEW = json.dumps({"issues": [ISSUE], "summary": "s"})
@@ -80,8 +82,80 @@ def test_a_hostile_text_takes_no_time_worth_mentioning(text: str) -> None:
     assert time.process_time() - began < 5
 
 
+def test_a_text_is_no_review() -> None:
+    with pytest.raises(ValidationError):
+        WrittenReview.model_validate("nothing")
+
+
 def test_whole_findings_are_salvaged_from_a_cut_answer() -> None:
     cut = json.dumps({"issues": [ISSUE, {**ISSUE, "title": "Second"}]})[:-30]
     assert [one.title for one in salvaged(cut)] == ["Shell injection"]
     found: list[Any] = salvaged(json.dumps({"issues": [ISSUE, {"severity": "P1"}]}))
     assert [one.title for one in found] == ["Shell injection"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "read"),
+    [
+        ({"severity": ["HIGH"]}, {}),
+        ({"severity": "high-severity"}, {}),
+        ({"detail": {"why": "x"}}, {"detail": '{"why": "x"}'}),
+        ({"suggestion": None}, {"suggestion": ""}),
+        ({"line": 8.0}, {"line": 8}),
+        ({"line": [8, 9]}, {"line": 8}),
+        ({"line": None, "lines": "8-9"}, {"line": 8}),
+        ({"line": True}, {"line": None}),
+        ({"title": 7}, {"title": "7"}),
+    ],
+)
+def test_an_odd_field_does_not_lose_the_finding(changes: dict[str, Any], read: dict[str, Any]) -> None:
+    found, problem = parse(WrittenReview, json.dumps({"issues": [{**ISSUE, **changes}], "summary": None}))
+    assert found is not None, problem
+    assert {name: getattr(found.issues[0], name) for name in ("severity", *read)} == {"severity": "high", **read}
+
+
+def test_issues_sorted_into_severities_are_taken() -> None:
+    rows = {"critical": [{key: value for key, value in ISSUE.items() if key != "severity"}], "low": {**ISSUE, "severity": "low"}}
+    found, _ = parse(WrittenReview, json.dumps({"issues": rows}))
+    assert found is not None and [one.severity for one in found.issues] == ["critical", "low"]
+    assert parse(WrittenReview, json.dumps({"issues": {"critical": "none"}}))[0] is None
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ({"verdict": "Refuted.", "reason": None}, "refuted"),
+        ({"verdict": "not a bug"}, "refuted"),
+        ({"verdict": "not refuted"}, "confirmed"),
+        ({"verdict": "confirmed: yes"}, "confirmed"),
+        ({"verdict": True}, "confirmed"),
+        ({"verdict": False}, "refuted"),
+        ({"result": {"verdict": "unclear"}}, "uncertain"),
+        ({"verdict": "who knows"}, None),
+        ({"verdict": 7}, None),
+    ],
+)
+def test_a_verdict_is_the_first_word_that_is_one(said: dict[str, Any], read: str | None) -> None:
+    found, _ = parse(WrittenVerdict, json.dumps(said))
+    assert (found and found.verdict) == read
+
+
+@pytest.mark.parametrize(
+    ("changes", "confidence"),
+    [
+        ({"confidence": "85%"}, "high"),
+        ({"confidence": "Medium-high"}, "medium"),
+        ({"confidence": "very high"}, "high"),
+        ({"confidence": 0.5}, "medium"),
+        ({"confidence_reason": None}, "low"),
+        ({"recommendation": ["Do this.", "Then that."]}, "low"),
+        ({"agreements": [{"text": "x", "held_by": None, "quotes": [None, 7, {"quote": "q"}]}]}, "low"),
+        ({"confidence": True}, None),
+        ({"confidence": "perhaps"}, None),
+        ({"recommendation": "  "}, None),
+    ],
+)
+def test_an_odd_field_does_not_lose_the_outcome(changes: dict[str, Any], confidence: str | None) -> None:
+    told = {"agreements": [], "recommendation": "Do it.", "confidence": "low", **changes}
+    found, _ = parse(WrittenOutcome, json.dumps({"result": told}))
+    assert (found and found.confidence) == confidence

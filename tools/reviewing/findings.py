@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from tools.bounds import clean
+from tools.lenient import Written, known, words
 from tools.reviewing.anchors import find_line
 from tools.reviewing.parts import Excerpt, Part
 from tools.reviewing.shapes import Line
@@ -19,6 +20,7 @@ Severity = Literal["critical", "high", "medium", "low", "info"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
 
 _SEVERITY_WORDS: Mapping[str, Severity] = {
+    **{name: name for name in SEVERITIES},
     "blocker": "critical", "severe": "critical", "fatal": "critical",
     "major": "high", "error": "high", "important": "high",
     "moderate": "medium", "warning": "medium", "normal": "medium",
@@ -27,7 +29,7 @@ _SEVERITY_WORDS: Mapping[str, Severity] = {
 }  # fmt: skip
 _OTHER_KEYS = {
     "file": ("path", "filename", "file_path"),
-    "line": ("line_number", "line_start", "start_line", "lineno"),
+    "line": ("line_number", "line_start", "start_line", "lineno", "lines"),
     "title": ("summary", "issue", "name"),
     "detail": ("description", "details", "explanation", "message"),
     "suggestion": ("fix", "recommendation", "suggested_fix"),
@@ -41,10 +43,8 @@ _CLOSE = 2
 # --- as reviewers write them ---------------------------------------------------------------------------------------
 
 
-class WrittenFinding(BaseModel):
+class WrittenFinding(Written):
     """One finding in the JSON a reviewer is asked for; what is called otherwise by many models is taken as well."""
-
-    model_config = ConfigDict(extra="ignore")
 
     severity: Severity
     file: str = Field(min_length=1)
@@ -69,40 +69,46 @@ class WrittenFinding(BaseModel):
     @field_validator("severity", mode="before")
     @classmethod
     def _one_of_ours(cls, value: Any) -> Any:
-        word = value.strip().lower() if isinstance(value, str) else value
-        return _SEVERITY_WORDS.get(word, word) if isinstance(word, str) else word
+        return known(value, _SEVERITY_WORDS)
 
     @field_validator("line", mode="before")
     @classmethod
     def _first_number(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            digits = re.search(r"\d{1,7}", value)
-            return int(digits[0]) if digits else None
-        return value if isinstance(value, int) and not isinstance(value, bool) else None
+        digits = re.search(r"\d{1,7}", "" if isinstance(value, bool) else str(value))
+        return int(digits[0]) if digits else None
 
-    @field_validator("quote", "suggestion", "detail", mode="before")
-    @classmethod
-    def _joined(cls, value: Any) -> Any:
-        return "\n".join(map(str, cast("list[Any]", value))) if isinstance(value, list) else value
+    _texts = field_validator("title", "quote", "suggestion", "detail", mode="before")(words)
 
 
-class WrittenReview(BaseModel):
+class WrittenReview(Written):
     """The JSON object a reviewer is asked for."""
-
-    model_config = ConfigDict(extra="ignore")
 
     issues: list[WrittenFinding]
     summary: str = ""
 
+    _texts = field_validator("summary", mode="before")(words)
+
     @model_validator(mode="before")
     @classmethod
     def _from_list(cls, value: Any) -> Any:
+        """Take a bare list, findings under that name, and issues sorted into severities."""
         if isinstance(value, list):
             return {"issues": cast("list[Any]", value)}
-        if isinstance(value, dict) and "issues" not in value and "findings" in value:
-            fields = cast("dict[str, Any]", value)
-            return {**fields, "issues": fields["findings"]}
-        return cast(Any, value)
+        if not isinstance(value, dict):
+            return value
+        fields = cast("dict[str, Any]", value)
+        issues = fields.get("issues", fields.get("findings"))
+        if isinstance(issues, dict):
+            issues = _sorted_out(cast("dict[str, Any]", issues))
+        return fields if issues is None else {**fields, "issues": issues}
+
+
+def _sorted_out(by_severity: Mapping[str, Any]) -> list[Any]:
+    rows: list[Any] = []
+    for severity, found in by_severity.items():
+        items = cast("list[Any]", found) if isinstance(found, list) else [found]
+        rows += [{"severity": severity, **cast("dict[str, Any]", one)} if isinstance(one, dict) else one for one in items]
+    return rows
 
 
 def salvaged(text: str) -> list[WrittenFinding]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
 from conversation.errors import ParleyError
 from conversation.fences import defuse
@@ -16,6 +16,7 @@ from providers.base import ModelInfo
 from providers.catalogue import AUTO
 from tools.app import Call
 from tools.bodies import Bodies
+from tools.lenient import Written, known, words
 from tools.panel import together
 from tools.reviewing.findings import Finding
 from tools.reviewing.parts import Part, render
@@ -23,20 +24,21 @@ from tools.structured import ask_structured
 from tools.texts import filled, text
 
 Verdict = Literal["confirmed", "refuted", "uncertain"]
-_WORDS: dict[str, Verdict] = {
-    "confirm": "confirmed", "valid": "confirmed", "true": "confirmed", "real": "confirmed", "correct": "confirmed",
-    "refute": "refuted", "invalid": "refuted", "false": "refuted", "rejected": "refuted", "false_positive": "refuted",
-    "unclear": "uncertain", "unknown": "uncertain", "unsure": "uncertain",
-}  # fmt: skip
+_MEANINGS: dict[Verdict, str] = {
+    "confirmed": "confirmed confirm valid true real correct not_refuted",
+    "refuted": "refuted refute invalid false rejected false_positive incorrect not_a not_confirmed not_valid",
+    "uncertain": "uncertain unclear unknown unsure not_sure cannot_confirm",
+}
+_WORDS = {word: verdict for verdict, meant in _MEANINGS.items() for word in meant.split()}
 
 
-class WrittenVerdict(BaseModel):
+class WrittenVerdict(Written):
     """The JSON object the checking model is asked for."""
-
-    model_config = ConfigDict(extra="ignore")
 
     verdict: Verdict
     reason: str = ""
+
+    _texts = field_validator("reason", mode="before")(words)
 
     @model_validator(mode="before")
     @classmethod
@@ -51,8 +53,7 @@ class WrittenVerdict(BaseModel):
     @field_validator("verdict", mode="before")
     @classmethod
     def _word(cls, value: Any) -> Any:
-        word = value.strip().lower() if isinstance(value, str) else value
-        return _WORDS.get(word, word) if isinstance(word, str) else word
+        return known(value, _WORDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ async def _judge(call: Call, finding: Finding) -> Judged:
         return Judged(finding, "uncertain", problem=error.code)
     if found.value is None:
         return Judged(finding, "uncertain", found.prose[:500], found.model.name, found.usage, "prose")
-    return Judged(finding, found.value.verdict, found.value.reason, found.model.name, found.usage)
+    return Judged(finding, found.value.verdict, found.value.reason[:1_000], found.model.name, found.usage)
 
 
 def others(call: Call, found_by: Sequence[str]) -> tuple[ModelInfo, ...]:
