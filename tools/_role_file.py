@@ -10,7 +10,7 @@ import re
 import stat
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from pydantic import ValidationError, field_validator
@@ -105,8 +105,8 @@ def _loaded(head: str) -> Any:
     except yaml.MarkedYAMLError as error:
         line = f" (line {error.problem_mark.line + 2})" if error.problem_mark else ""
         raise Refused(f"has front matter that is not YAML{line}") from None
-    except (yaml.YAMLError, RecursionError, ValueError, LookupError, TypeError, AttributeError):
-        # PyYAML fails with the last four on tags that do not suit their value, such as !!timestamp x, or a 13th month.
+    except (yaml.YAMLError, RecursionError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
+        # PyYAML fails with the last five on tags that do not suit their value, such as !!timestamp x, a 13th month, or 1:1:…:1.0.
         raise Refused("has front matter that is not YAML") from None
 
 
@@ -115,8 +115,11 @@ def _head(loaded: Any) -> _Head:
         return _Head()
     if not isinstance(loaded, dict):
         raise Refused("has front matter that is not a list of `key: value`")
+    given = {key: value for key, value in cast("dict[Any, Any]", loaded).items() if value is not None}  # `title:` alone says nothing
+    if isinstance(given.get("models"), str):
+        given["models"] = [given["models"]]
     try:
-        return _Head.model_validate(loaded)
+        return _Head.model_validate(given)
     except ValidationError as error:
         raise Refused("; ".join(map(_complaint, error.errors(include_url=False, include_input=False)[:3]))) from None
 

@@ -101,7 +101,7 @@ def test_what_front_matter_leaves_out_comes_from_the_name_and_the_text(tmp_path:
         ("---\n1: Good\n---\nBe good.", "has a wrong '1"),
         ("---\ntitle: 5\n---\nBe good.", "has a wrong 'title'"),
         ("---\ndescription: [a, b]\n---\nBe good.", "has a wrong 'description'"),
-        ("---\nmodels: opus\n---\nBe good.", "has a wrong 'models'"),
+        ("---\nmodels: {opus: first}\n---\nBe good.", "has a wrong 'models'"),
         ("---\nmodels: [1]\n---\nBe good.", "has a wrong 'models.0'"),
         ("---\narguments: [request]\n---\nBe good.", "has a wrong 'arguments.0'"),
         ("---\narguments: [{description: x}]\n---\nBe good.", "has a wrong 'arguments.0.name': Field required"),
@@ -119,6 +119,18 @@ def test_a_bad_file_is_skipped_and_reported_by_name_with_the_reason(tmp_path: Pa
     with pytest.raises(InvalidInput) as caught:
         book.get("bad")
     assert reason in caught.value.message
+
+
+def test_keys_without_a_value_are_left_out_and_one_model_may_stand_alone(tmp_path: Path) -> None:
+    book = RoleBook([write(tmp_path, mine="---\ntitle:\ndescription:\nmodels: opus\n---\nBe good.")])
+    assert book.problems == ()
+    assert (book.get("mine").title, book.get("mine").models) == ("mine", ("opus",))
+
+
+def test_a_number_that_overflows_does_not_take_the_other_roles_with_it(tmp_path: Path) -> None:
+    book = RoleBook([write(tmp_path, bad=f"---\ntitle: {'1:' * 200}1.0\n---\nBe good.", good=GOOD)])
+    assert book.problems[0].startswith(f"{tmp_path}/bad.md has front matter that is not YAML")
+    assert book.get("good").text == "Be good."
 
 
 @pytest.mark.parametrize("name", ["Good", "a b", "-a", "a.b", "\u00e4", "x" * 65, ""])
