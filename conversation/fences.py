@@ -17,7 +17,7 @@ DATA_NOTE = (
 )
 """Said once in a request that holds a fence."""
 
-_TAG = re.compile(r"<(?=[\s/]*(?:turn|file|summary|answer)\b)", re.IGNORECASE)
+_TAG = re.compile(r"<(?=[\s/]*(?:turn|file|summary|answer|finding)\b)", re.IGNORECASE)
 _ATTRIBUTE = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 

@@ -119,6 +119,7 @@ _EXPECTED: Mapping[str, str] = {
     "int_from_float": "expected a whole number",
     "float_type": "expected a number",
     "float_parsing": "expected a number",
+    "string_too_long": "expected at most {max_length:,} characters",
     "finite_number": "expected a finite number",
     "bool_type": "expected true or false",
     "bool_parsing": "expected true or false",
