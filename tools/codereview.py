@@ -18,13 +18,14 @@ from providers.catalogue import AUTO
 from tools.app import App, Call
 from tools.asking import ContinuationId, standing
 from tools.bounds import fitting, json_tokens
+from tools.files import shown_name
 from tools.panel import LETTERS, Member, Seat, nobody, seats
 from tools.recording import recording
 from tools.registry import tool
 from tools.results import OmitEmpty, Result
 from tools.reviewing.findings import SEVERITIES, Severity, merged
 from tools.reviewing.git import git_diff
-from tools.reviewing.parts import Packer, Part, split
+from tools.reviewing.parts import Excerpt, Packer, Part, cost, split
 from tools.reviewing.reviewers import Reviewed, Reviewers
 from tools.reviewing.sources import Skipped, Source, from_diff, from_paths
 from tools.reviewing.verifying import Judged, Verdict, judged
@@ -69,7 +70,7 @@ async def codereview(
     diff: Annotated[str | None, Field(description="A unified diff")] = None,
     git_range: Annotated[str | None, Field(description="main...HEAD, HEAD (all that is not committed) or staged")] = None,
     review_type: ReviewType = "full",
-    focus: Annotated[str | None, Field(description="What to look at above all, or what the code is for")] = None,
+    focus: Annotated[str | None, Field(max_length=2_000, description="What to look at above all, or what the code is for")] = None,
     severity_filter: Annotated[Severity | None, Field(description="This and what is worse")] = None,
     models: Annotated[list[str], Field(description="Up to 8 reviewers (default: one, the chain's)")] = [],  # noqa: B006
     verify: Annotated[bool, Field(description="Have another model try to refute each finding")] = False,
@@ -85,12 +86,12 @@ async def codereview(
     if app.budget is not None:
         await app.budget.check()
     work = Reviewers(call, panel, review_type, (focus or "").strip())
-    material = _Material(work.reviewed.skipped, app.limits.max_review_tokens, work.part_tokens())
+    material = _Material(work.reviewed, app.limits.max_review_tokens, work.part_tokens())
     sources = await _sources(app, paths, diff, git_range)
     async with aclosing(material.parts(sources)) as parts, recording(app) as exchange:
         first = await anext(parts, None)
         if first is None:
-            raise _nothing(material.skipped)
+            raise _nothing(work.reviewed.skipped)
         asked = NewTurn(role="user", content=_asked(review_type, work.focus, paths, git_range), tool="codereview")
         await exchange.begin(asked, thread_id, None)
         done = await work.review(_again(first, parts))
@@ -119,7 +120,7 @@ def reviewers(call: Call, models: Sequence[str]) -> tuple[Seat, ...]:
 # --- what is reviewed ----------------------------------------------------------------------------------------------
 
 
-async def _sources(app: App, paths: Sequence[str], diff: str | None, git_range: str | None) -> AsyncIterator[Source | Skipped]:
+async def _sources(app: App, paths: Sequence[str], diff: str | None, git_range: str | None) -> AsyncGenerator[Source | Skipped]:
     given = [name for name, value in (("paths", paths or None), ("diff", diff), ("git_range", git_range)) if value is not None]
     if len(given) != 1:
         said = f"{' and '.join(given)} were given" if given else "nothing to review was named"
@@ -133,36 +134,51 @@ async def _sources(app: App, paths: Sequence[str], diff: str | None, git_range: 
     return _listed(await asyncio.to_thread(from_diff, diff or ""))
 
 
-async def _listed(sources: Sequence[Source | Skipped]) -> AsyncIterator[Source | Skipped]:
+async def _listed(sources: Sequence[Source | Skipped]) -> AsyncGenerator[Source | Skipped]:
     for one in sources:
         yield one
 
 
 @dataclass(slots=True)
 class _Material:
-    """Sources made into parts, at most `tokens` of them in all; what is left out goes to `skipped`."""
+    """Sources made into parts, at most `tokens` of them in all; what is left out is noted in `reviewed`."""
 
-    skipped: list[Skipped]
+    reviewed: Reviewed
     tokens: int
     part_tokens: int
 
-    async def parts(self, sources: AsyncIterator[Source | Skipped]) -> AsyncGenerator[Part]:
+    async def parts(self, sources: AsyncGenerator[Source | Skipped]) -> AsyncGenerator[Part]:
         packer = Packer(self.part_tokens)
-        async for source in sources:
-            if isinstance(source, Skipped):
-                self.skipped.append(source)
-                continue
-            if self.tokens <= 0:
-                self.skipped.append(Skipped(file=source.path, reason="is beyond what one review takes; review it by itself"))
-                continue
-            for excerpt in await asyncio.to_thread(split, source, self.part_tokens):
-                part = packer.add(excerpt)
-                if part is not None:
-                    self.tokens -= part.tokens
-                    yield part
-        rest = packer.rest()
-        if rest is not None:
+        async with aclosing(sources):
+            async for source in sources:
+                for excerpt in await self._excerpts(source):
+                    if (part := packer.add(excerpt)) is not None:
+                        yield part
+        if (rest := packer.rest()) is not None:
             yield rest
+
+    async def _excerpts(self, source: Source | Skipped) -> Sequence[Excerpt]:
+        """Return what is to be reviewed of a source, as far as the review has room for it."""
+        if isinstance(source, Skipped):
+            self.reviewed.skipped.append(source)
+            return ()
+        excerpts = await asyncio.to_thread(split, source, self.part_tokens)
+        taken: list[Excerpt] = []
+        for excerpt in excerpts:
+            if self.tokens <= 0:
+                break
+            self.tokens -= cost(excerpt)
+            taken.append(excerpt)
+        if len(taken) < len(excerpts):
+            beyond = "is beyond what one review takes; review it by itself"
+            self._left_out(source.path, "was reviewed in part: the rest is beyond one review" if taken else beyond)
+        elif any(excerpt.cut for excerpt in taken):
+            self._left_out(source.path, "was reviewed in part: a line of it is too long to be sent whole")
+        return taken
+
+    def _left_out(self, path: str, reason: str) -> None:
+        self.reviewed.partial.add(path)
+        self.reviewed.skipped.append(Skipped(file=path, reason=reason))
 
 
 async def _again(first: Part, rest: AsyncIterator[Part]) -> AsyncIterator[Part]:
@@ -174,7 +190,7 @@ async def _again(first: Part, rest: AsyncIterator[Part]) -> AsyncIterator[Part]:
 def _asked(review_type: str, focus: str, paths: Sequence[str], git_range: str | None) -> str:
     """Return what the thread says was asked for."""
     more = f" and {len(paths) - 20} more" if len(paths) > 20 else ""
-    what = ", ".join(paths[:20]) + more if paths else f"the git range {git_range}" if git_range is not None else "a diff"
+    what = ", ".join(map(shown_name, paths[:20])) + more if paths else f"the git range {git_range}" if git_range is not None else "a diff"
     return f"Code review ({review_type}) of {what}." + (f" Focus: {focus}" if focus else "")
 
 
@@ -223,7 +239,7 @@ async def _report(call: Call, done: Reviewed, severity_filter: Severity | None, 
     found = merged(done.findings)
     least = SEVERITIES.index(severity_filter or "info")
     wanted = [one for one in found if SEVERITIES.index(one.severity) <= least]
-    results = await judged(call, wanted) if verify and wanted else [Judged(one, "uncertain") for one in wanted]
+    results = await judged(call, wanted) if verify else [Judged(one, "uncertain") for one in wanted]
     issues = [_issue(one, verify) for one in results]
     usage = done.usage
     for one in results:
@@ -234,7 +250,7 @@ async def _report(call: Call, done: Reviewed, severity_filter: Severity | None, 
         issues=kept,
         refuted=refuted,
         summary=_summary(done, kept, len(refuted), len(found) - len(wanted), severity_filter),
-        files_reviewed=tuple(path for path, whole in done.files.items() if whole),
+        files_reviewed=done.whole_files,
         skipped=tuple(done.skipped),
         usage=usage,
     )
@@ -262,7 +278,7 @@ def _issue(one: Judged, verify: bool) -> Issue:
 
 def _summary(done: Reviewed, issues: Sequence[Issue], refuted: int, milder: int, severity_filter: Severity | None) -> str:
     """Say how it went: counts first, then what reviewers said in words."""
-    files = sum(done.files.values())
+    files = len(done.whole_files)
     who = ", ".join(sorted(done.names))
     counts = Counter(one.severity for one in issues)
     told = ", ".join(f"{counts[severity]} {severity}" for severity in SEVERITIES if counts[severity])

@@ -32,6 +32,8 @@ class FailedMember(Frozen):
     provider: str
     code: str
     message: str
+    round: int = 1
+    """In which it failed; after the first its earlier answer stands."""
 
 
 @dataclass(slots=True)
@@ -76,7 +78,7 @@ class Outcome:
             lines.append(f"Disputed: {one.text} {sides}")
         lines.append(f"Recommendation: {self.recommendation}")
         lines.append(f"Confidence: {self.confidence}. {self.reason}".strip())
-        lines += [f"No answer from {one.provider}/{one.model}: {one.code}." for one in self.failed]
+        lines += [f"No answer from {one.provider}/{one.model}: {one.code}." for one in self.failed if one.round == 1]
         return "\n".join(lines)
 
 
@@ -140,7 +142,9 @@ class Session:
         positions, failures = await gathered(self.call, panel, ask, doing=f"round {number}")
         for letter, one in positions.items():
             self.warnings += [_of(one.reply.model, warning) for warning in bodies[letter].warnings(one.reply)]
-        self.failed += [_failed(one, number) for one in failures]
+        known = {(one.provider, one.model) for one in self.failed}
+        told = [_failed(one, number) for one in failures]
+        self.failed += [one for one in told if (one.provider, one.model) not in known or one.round == 1]
         return positions, failures
 
     def _bodies(self, seat: Seat, held: Mapping[str, Position]) -> Bodies:
@@ -209,7 +213,7 @@ def _judge(made: Outcome, found: Structured[WrittenOutcome], evidence: Evidence)
 
 def _failed(one: Failure, number: int) -> FailedMember:
     said = one.error.message if number == 1 else f"in round {number}, so its earlier answer stands: {one.error.message}"
-    return FailedMember(model=one.model.id, provider=one.model.provider, code=one.error.code, message=said)
+    return FailedMember(model=one.model.id, provider=one.model.provider, code=one.error.code, message=said, round=number)
 
 
 def _of(model: ModelInfo, warning: Warned) -> Warned:

@@ -32,6 +32,8 @@ class Limits(Frozen):
     """Of code, in one request: models miss more in longer ones."""
     review_parallel: int = 8
     """Requests of one review at a time."""
+    max_verified: int = 50
+    """Findings of one review that another model checks, the worst first."""
     max_images: int = 20
     max_image_bytes: int = 5_000_000
     max_listed_models: int = 25

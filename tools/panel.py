@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from conversation.errors import AllProvidersFailed, InvalidInput, ParleyError
+from conversation.errors import AllProvidersFailed, ContextTooLong, InvalidInput, ParleyError, ProviderError
 from conversation.fences import answer_tags, cut_middle, defuse
 from conversation.messages import Attempt
 from conversation.tokens import estimate_tokens
@@ -36,7 +36,7 @@ class Member(BaseModel):
 
     model: str
     stance: Stance | None = None
-    stance_prompt: Annotated[str | None, Field(description="The side to argue, in your words")] = None
+    stance_prompt: Annotated[str | None, Field(max_length=2_000, description="The side to argue, in your words")] = None
 
 
 def _named(given: Any) -> Any:
@@ -64,14 +64,13 @@ class Seat:
     @property
     def side(self) -> str:
         """The side it is to argue, empty when it speaks for itself."""
-        return self.stance_prompt or (self.stance if self.stance in ("for", "against") else "") or ""
+        return ": ".join(part for part in (self.stance if self.stance != "neutral" else None, self.stance_prompt) if part)
 
     def system(self, base: str) -> str:
         """Return the system prompt with what the seat's stance asks and forbids."""
-        if not self.side:
-            return base
-        side = filled("stance_own", side=self.stance_prompt) if self.stance_prompt else text(f"stance_{self.stance}")
-        return f"{base}\n\n{side}\n\n{text('stance_guard')}"
+        asked = [text(f"stance_{self.stance}")] if self.stance else []
+        asked += [filled("stance_own", side=self.stance_prompt)] if self.stance_prompt else []
+        return "\n\n".join((base, *asked, *([text("stance_guard")] if asked else ())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +87,8 @@ class Position:
     @property
     def holder(self) -> str:
         """The exact name of the model, with its side when it argues one."""
-        name = self.reply.model.name
-        return f"{name} ({self.seat.stance or 'own stance'})" if self.seat.side else name
+        name, side = self.reply.model.name, self.seat.side
+        return f"{name} ({side if len(side) <= 60 else side[:60] + chr(0x2026)})" if side else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,14 +167,19 @@ async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 def nobody(failures: Sequence[Failure]) -> ParleyError:
-    """Return the error for a panel in which nobody answered."""
-    if len(failures) == 1:
-        return failures[0].error
+    """Return the error for a panel in which nobody answered: the one there is when all failed in one way, else one that tells all ways."""
     attempts: list[Attempt] = [attempt for one in failures for attempt in one.error.attempts]
-    waits = [one.error.retry_after for one in failures if one.error.retry_after is not None]
+    ways = {(one.model.name, one.error.code): one.error for one in failures}
+    if len({code for _, code in ways}) == 1 and (len(ways) == 1 or not isinstance(failures[0].error, ProviderError | AllProvidersFailed)):
+        error = failures[0].error
+        error.attempts = tuple(attempts)
+        return error
+    if all(isinstance(error, ContextTooLong) for error in ways.values()):
+        return failures[0].error
+    waits = [error.retry_after for error in ways.values() if error.retry_after is not None]
     return AllProvidersFailed(
-        f"None of {len(failures)} models answered: {'; '.join(one.error.message for one in failures)}",
-        retryable=any(one.error.retryable for one in failures),
+        f"None of {len({name for name, _ in ways})} models answered: {'; '.join(error.message for error in ways.values())}",
+        retryable=any(error.retryable for error in ways.values()),
         attempts=attempts,
         retry_after=min(waits, default=None),
     )

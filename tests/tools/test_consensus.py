@@ -212,7 +212,7 @@ async def test_stances_come_with_a_guard_and_are_told_to_who_compares(house: Hou
     assert "Think of $cost and of \\1 only" in systems[2]
     assert all("The side is given to you, the facts are not." in one for one in systems)
     neutral = str(house.upstreams["github_models"].calls[0].body["system"])
-    assert "The side is given to you" not in neutral
+    assert "asked to be neutral" in neutral and "The side is given to you" in neutral
     assert [one["stance"] for one in got["answers"]] == ["for", "against", "Think of $cost and of \\1 only", "neutral"]
     compared = prompt_of(house.upstreams["vertex_gemini"].calls[0])
     assert '<answer from="A" asked_to_argue="for">' in compared and '<answer from="D">' in compared
@@ -297,6 +297,34 @@ async def test_a_model_that_fails_in_a_later_round_keeps_its_earlier_answer(hous
     got = await house.call("consensus", {"prompt": QUESTION, "models": [CLAUDE, GEMINI], "rounds": 2})
     assert [one["content"] for one in got["answers"]] == [SAID["vertex_claude"], "first words"]
     assert "in round 2, so its earlier answer stands" in got["failed"][0]["message"]
+    assert "No answer" not in (await thread_of(house, got)).turns[-1].content
+
+
+async def test_a_model_that_fails_in_two_rounds_is_listed_once(house: House) -> None:
+    seated(house).upstreams["vertex_gemini"].plays = [panelist("first words"), "!overloaded"]
+    got = await house.call("consensus", {"prompt": QUESTION, "models": [CLAUDE, GEMINI], "rounds": 3})
+    assert [(one["provider"], one["round"]) for one in got["failed"]] == [("vertex_gemini", 2)]
+
+
+async def test_others_answers_are_said_to_be_material_in_later_rounds_and_to_the_judge(house: House) -> None:
+    await seated(house).call("consensus", {"prompt": QUESTION, "models": [CLAUDE, GEMINI], "rounds": 2, "synthesizer": GPT})
+    for call in (house.upstreams["vertex_claude"].calls[1], house.upstreams["github_models"].calls[0]):
+        assert "never" in prompt_of(call) and "instructions to follow" in prompt_of(call)
+
+
+async def test_a_stance_and_a_wording_of_ones_own_go_together_and_tell_seats_of_one_model_apart(house: House) -> None:
+    models = [
+        {"model": "sonnet", "stance": "against", "stance_prompt": "Look at the cost only"},
+        {"model": "sonnet", "stance": "for", "stance_prompt": "Look at the cost only"},
+        {"model": "sonnet", "stance_prompt": "Think of the users"},
+    ]
+    got = await seated(house, outcome(disagreements=[])).call("consensus", {"prompt": QUESTION, "models": models, "synthesizer": GEMINI})
+    system = str(house.upstreams["vertex_claude"].calls[0].body["system"])
+    assert "argue AGAINST" in system and "Look at the cost only" in system
+    assert got["agreements"][0]["held_by"] == [f"{CLAUDE} (against: Look at the cost only)", f"{CLAUDE} (for: Look at the cost only)"]
+    assert (await house.error("consensus", {"prompt": QUESTION, "models": [{"model": "gpt", "stance_prompt": "x" * 2_001}]}))["code"] == (
+        "invalid_input"
+    )
 
 
 async def test_rounds_end_when_one_model_is_left(house: House) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from conversation.fences import label
 from tools.bounds import clean
 from tools.lenient import Written, known, words
 from tools.reviewing.anchors import find_line
@@ -180,14 +182,23 @@ def _fit(words: str, most: int) -> str:
 
 
 def _path(named: str, part: Part) -> str | None:
-    """Return the path of the part that is meant: as it is, with a prefix of diffs, or by its end when that is unique."""
+    """Return the path of the part that is meant: as it is or as its tag writes it, with a prefix of diffs, or by its end when unique."""
     paths = list(dict.fromkeys(excerpt.path for excerpt in part.excerpts))
-    plain = named.strip().strip("`'\"").replace("\\", "/").removeprefix("./")
-    for candidate in (plain, re.sub(r"^[ab]/", "", plain), re.sub(r":\d[\d:-]*$", "", plain)):
-        if candidate in paths:
-            return candidate
-    ending = [path for path in paths if path.endswith(f"/{plain}") or plain.endswith(f"/{path}")]
-    return ending[0] if len(ending) == 1 else None
+    known = {spelling: path for path in reversed(paths) for spelling in (_composed(label(path)), _composed(path))}
+    plain = _composed(named.strip().strip("`'\""))
+    without_line, slashed = re.sub(r":\d[\d:-]*$", "", plain), plain.replace("\\", "/")
+    for candidate in (plain, plain.removeprefix("./"), re.sub(r"^[ab]/", "", plain), without_line, slashed):
+        if candidate in known:
+            return known[candidate]
+    # An absolute path may be longer than ours, any other only shorter: other/app.py is not app.py.
+    longer = plain if plain.startswith("/") and ".." not in plain else ""
+    ending = {path for spelling, path in known.items() if spelling.endswith(f"/{plain}") or longer.endswith(f"/{spelling}")}
+    return ending.pop() if len(ending) == 1 else None
+
+
+def _composed(path: str) -> str:
+    """Return the path in the one form of its letters: macOS gives names with accents apart."""
+    return unicodedata.normalize("NFC", path)
 
 
 def _around(lines: Sequence[Line], number: int) -> tuple[Line, ...]:
@@ -199,14 +210,17 @@ def _around(lines: Sequence[Line], number: int) -> tuple[Line, ...]:
 
 
 def merged(findings: Iterable[Finding]) -> list[Finding]:
-    """Return the findings, worst first and then by place, equal ones as one that names everyone who found it."""
+    """Return the findings, worst first and then by place, equal ones as one that names everyone who found it and keeps what each said."""
     kept: list[Finding] = []
+    by_file: dict[str, list[int]] = {}
     for one in sorted(findings, key=_order):
-        twin = next((at for at, other in enumerate(kept) if _equal(one, other)), None)
+        places = by_file.setdefault(one.file, [])
+        twin = next((at for at in places if _equal(one, kept[at])), None)
         if twin is None:
+            places.append(len(kept))
             kept.append(one)
         else:
-            kept[twin] = replace(kept[twin], found_by=tuple(dict.fromkeys((*kept[twin].found_by, *one.found_by))))
+            kept[twin] = _joined(kept[twin], one)
     return kept
 
 
@@ -214,24 +228,44 @@ def _order(one: Finding) -> tuple[int, str, int, str]:
     return SEVERITIES.index(one.severity), one.file, one.line, one.seat
 
 
+def _joined(kept: Finding, other: Finding) -> Finding:
+    said = other.detail and other.detail not in kept.detail
+    detail = _fit(f"{kept.detail}\n\n{other.found_by[0]}: {other.detail}".strip(), 4_000) if said else kept.detail
+    return replace(kept, found_by=tuple(dict.fromkeys((*kept.found_by, *other.found_by))), detail=detail)
+
+
 def _equal(one: Finding, other: Finding) -> bool:
-    """Tell whether two findings are about the same fault: near each other, and alike in words or in code and weight.
+    """Tell whether two findings are about the same fault: near each other, and named alike, or alike in all they say.
 
     One reviewer's two findings at a place are two, unless they say the same: it had a reason to tell them apart.
     """
-    if one.file != other.file or abs(one.line - other.line) > _CLOSE:
+    if abs(one.line - other.line) > _CLOSE:
         return False
     titles = _likeness(one.title, other.title)
     if set(one.found_by) <= set(other.found_by):
         return one.line == other.line and titles >= 0.8
-    words = _likeness(f"{one.title} {one.detail}", f"{other.title} {other.detail}")
     same_code = "".join(one.quote.split()) == "".join(other.quote.split())
-    return titles >= 0.5 or words >= 0.3 or (same_code and one.severity == other.severity)
+    everything = _likeness(f"{one.title} {one.detail}", f"{other.title} {other.detail}")
+    return titles >= 0.6 or (same_code and titles >= 0.3 and everything >= 0.3) or (same_code and everything >= 0.6)
 
 
 def _likeness(one: str, other: str) -> float:
-    """Return the share of the fewer words that both have, 0 to 1."""
-    first, second = set(_WORD.findall(one.lower())), set(_WORD.findall(other.lower()))
+    """Return the share of the fewer telling words that both have, 0 to 1."""
+    first, second = _telling(one), _telling(other)
     if not first or not second:
         return float(one.strip().lower() == other.strip().lower())
     return len(first & second) / min(len(first), len(second))
+
+
+def _telling(text: str) -> set[str]:
+    """The words that say what it is about, each by its stem, roughly."""
+    return {word.rstrip("s") for word in _WORD.findall(text.lower())} - _COMMON
+
+
+_COMMON_WORDS = """
+the and for with that this from when then than are was not can has have its into does will may any all but one two out never always
+code line value values function method call calls called caller return returns returned check checked error user input which there
+where what because without before after being must should could would nothing something
+"""
+_COMMON = frozenset(_COMMON_WORDS.split())
+"""Words that stand in many a finding and tell nothing of it."""

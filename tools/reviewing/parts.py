@@ -16,12 +16,13 @@ _LEAST = 40  # tokens: a line number, a few characters and the marker
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """Consecutive lines of one source. `whole` when they are all of it, uncut."""
+    """Consecutive lines of one source. `whole` when they are all of it, uncut; `cut` when a line of them lost its end."""
 
     path: str
     lines: tuple[Line, ...]
     is_diff: bool
     whole: bool
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,10 @@ def split(source: Source, budget: int) -> list[Excerpt]:
         return [whole]
     room = max(budget - estimate_tokens("".join(file_tags(source.path))), _LEAST)
     lines = tuple(_shortened(line, room) for line in source.lines)
-    return [Excerpt(source.path, lines[start:end], source.is_diff, whole=False) for start, end in _stretches(lines, room, source.is_diff)]
+    return [
+        Excerpt(source.path, lines[start:end], source.is_diff, whole=False, cut=lines[start:end] != source.lines[start:end])
+        for start, end in _stretches(lines, room, source.is_diff)
+    ]
 
 
 def cost(excerpt: Excerpt) -> int:

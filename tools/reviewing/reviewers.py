@@ -34,7 +34,9 @@ class Reviewed:
 
     findings: list[Finding] = field(default_factory=list[Finding])
     files: dict[str, bool] = field(default_factory=dict[str, bool])
-    """Every file shown, and whether all of it was reviewed by somebody."""
+    """Every file shown, and whether all that was shown of it was reviewed by somebody."""
+    partial: set[str] = field(default_factory=set[str])
+    """Files of which not all was shown."""
     skipped: list[Skipped] = field(default_factory=list[Skipped])
     summaries: list[str] = field(default_factory=list[str])
     prose: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
@@ -49,6 +51,11 @@ class Reviewed:
     """The models that answered."""
     parts: int = 0
     answered: int = 0
+
+    @property
+    def whole_files(self) -> tuple[str, ...]:
+        """The files of which somebody has reviewed everything."""
+        return tuple(path for path, done in self.files.items() if done and path not in self.partial)
 
     def warnings(self) -> list[Warned]:
         """What the caller should know of how it went."""
@@ -80,6 +87,13 @@ class Reviewers:
     async def review(self, parts: AsyncIterator[Part]) -> Reviewed:
         """Have every part reviewed by everyone, and return what came of it; reading goes on while reviewers are asked."""
         places = asyncio.Semaphore(self.call.app.limits.review_parallel)
+        try:
+            await self._all(parts, places)
+        except ExceptionGroup as group:  # a defect: the first one tells its place
+            raise group.exceptions[0] from None
+        return self.reviewed
+
+    async def _all(self, parts: AsyncIterator[Part], places: asyncio.Semaphore) -> None:
         async with asyncio.TaskGroup() as group:
             async for part in parts:
                 self.reviewed.parts += 1
@@ -89,7 +103,6 @@ class Reviewers:
                 for seat in self.panel:
                     await places.acquire()
                     group.create_task(self._one(seat, part, failed)).add_done_callback(lambda _: places.release())
-        return self.reviewed
 
     async def _one(self, seat: Seat, part: Part, failed: list[Failure]) -> None:
         """Have one part reviewed by one reviewer; `failed` are those who could not, of all reviewers of the part."""

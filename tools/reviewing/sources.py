@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 
 from tools.files import FileReader, shown_name
 from tools.limits import Limits
@@ -22,7 +22,7 @@ _BATCH_LINES = 50_000  # some 10 MB of lines
 _MOST_ROWS = 1_000
 
 
-async def from_paths(files: FileReader, paths: Sequence[str], limits: Limits) -> AsyncIterator[Source | Skipped]:
+async def from_paths(files: FileReader, paths: Sequence[str], limits: Limits) -> AsyncGenerator[Source | Skipped]:
     """Yield what the named files, folders and globs hold, each file once, and a row for each that is left out.
 
     Files named outright come first and are taken though git ignores them; then folders and globs, in the order named and of

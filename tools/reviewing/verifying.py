@@ -69,7 +69,8 @@ class Judged:
 
 
 async def judged(call: Call, findings: Sequence[Finding]) -> list[Judged]:
-    """Return each finding with another model's verdict, in order."""
+    """Return each finding with another model's verdict, in order; of very many only the first, which are the worst, are checked."""
+    most = call.app.limits.max_verified
     places = asyncio.Semaphore(call.app.limits.review_parallel)
     done = 0
 
@@ -82,7 +83,8 @@ async def judged(call: Call, findings: Sequence[Finding]) -> list[Judged]:
         return result
 
     call.say(f"checking {len(findings)} findings")
-    return await together(one(finding) for finding in findings)
+    checked = await together(one(finding) for finding in findings[:most])
+    return [*checked, *(Judged(finding, "uncertain", problem="there are too many") for finding in findings[most:])]
 
 
 async def _judge(call: Call, finding: Finding) -> Judged:
