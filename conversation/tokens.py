@@ -36,7 +36,8 @@ def estimate_tokens(text: str) -> int:
     data = text.encode("utf-8", "replace")
     runs = (run for run in data.translate(_ONLY_RUNS).split() if len(run) >= _RUN_LENGTH)
     opaque = b"".join(run for run in runs if len(run.translate(None, _DIGITS)) < len(run))
-    return -(-(_weigh(data) - _weigh(opaque) + _OPAQUE * len(opaque)) // 100)
+    weight = _weigh(data) - _weigh(opaque) + _OPAQUE * len(opaque) if opaque else _weigh(data)
+    return -(-weight // 100)
 
 
 def _weigh(data: bytes) -> int:

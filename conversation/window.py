@@ -16,24 +16,15 @@ import bisect
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
+from conversation.entries import MARKER_TOKENS, OVERHEAD, Entries, Role
 from conversation.errors import ContextTooLong
-from conversation.fences import DATA_NOTE, cut_middle, defuse, file_tags, label, numbered, summary_tags, turn_tags
+from conversation.fences import DATA_NOTE, label
 from conversation.messages import Frozen, Warned
-from conversation.summaries import covered, is_summary, views
+from conversation.summaries import Views, covered, summary_tokens
 from conversation.threads import Attachment, Turn
-from conversation.tokens import estimate_tokens, fair_limit, image_size, image_tokens
-
-__all__ = ["Window", "build_window", "estimate_tokens", "image_tokens"]
-
-Role = Literal["user", "assistant"]
-
-_OVERHEAD = 4
-"""Tokens a message or a join of two texts costs besides its words, counted high."""
-_MARKER_TOKENS = 24
-"""Room for the marker that may open the request."""
+from conversation.tokens import estimate_tokens, fair_limit
 
 
 class Window(Frozen):
@@ -50,59 +41,6 @@ class Window(Frozen):
     left_out: int = 0
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A piece of a turn that is sent whole, or cut to a limit. `name` is how a warning calls it."""
-
-    name: str
-    body: str
-    tags: tuple[str, str] = ("", "")
-    image: dict[str, Any] | None = None
-    image_cost: int = 0
-    whole: bool = False
-    """Never cut: the prompt, and notes of a line."""
-
-    @cached_property
-    def cost(self) -> int:
-        return estimate_tokens(self.body) + self.frame
-
-    @cached_property
-    def frame(self) -> int:
-        return estimate_tokens(self.tags[0]) + estimate_tokens(self.tags[1]) + self.image_cost + _OVERHEAD
-
-    def price(self, limit: float) -> int:
-        """Return the tokens it takes under a limit."""
-        return self.cost if self.whole or self.cost <= limit else int(limit)
-
-    def is_cut(self, limit: float) -> bool:
-        return not self.whole and self.cost > limit
-
-    def is_left_out(self, limit: float) -> bool:
-        """Tell whether the limit leaves room for a mention only."""
-        return self.is_cut(limit) and (self.image is not None or limit - self.frame < _MARKER_TOKENS)
-
-    def render(self, limit: float) -> list[str | dict[str, Any]]:
-        """Return it as texts and image blocks, within the limit as far as that can be."""
-        if self.is_left_out(limit):
-            return [f"[{self.name}: left out, no room]"]
-        body = cut_middle(self.body, int(limit) - self.frame) if self.is_cut(limit) else self.body
-        text = f"{self.tags[0]}{body}{self.tags[1]}"
-        return [text] if self.image is None else [text, self.image]
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """A turn, or the request itself, as parts."""
-
-    role: Role
-    parts: tuple[_Part, ...]
-    pinned: bool = False
-    """Stays when older entries are left out: a summary, which stands first."""
-
-    def price(self, limit: float) -> int:
-        return _OVERHEAD + sum(part.price(limit) for part in self.parts)
-
-
 def build_window(
     *, history: Sequence[Turn], prompt: str, attachments: Sequence[Attachment], model: str, budget_tokens: int, images: bool
 ) -> Window:
@@ -112,27 +50,28 @@ def build_window(
     Turns that are not done are passed over. Raises ContextTooLong when the prompt alone, or the prompt with the barest
     mention of its files, is over `budget_tokens`.
     """
-    if estimate_tokens(prompt) + _OVERHEAD > budget_tokens:
+    if estimate_tokens(prompt) + OVERHEAD > budget_tokens:
         raise _too_long("The prompt alone", model, budget_tokens)
-    shown = views(history)
+    shown = Views(history, summary_tokens(budget_tokens))
 
-    def fitted(number: int) -> tuple[list[_Entry], int, float]:
-        entries = _entries(shown[number], prompt, attachments, model, images)
-        return entries, *_fit(entries, budget_tokens)
+    def entries_of(number: int) -> Entries:
+        return Entries(shown[number], prompt, attachments, model, images)
 
     def fits(number: int) -> bool:
-        entries, kept, _ = fitted(number)
-        return kept == len(entries)
+        entries = entries_of(number)
+        return _kept(entries, budget_tokens) == len(entries)
 
     # Each view is shorter than the one before; the first that fits leaves the most in.
     number = min(bisect.bisect_left(range(len(shown) - 1), True, key=fits), len(shown) - 1)
-    entries, kept, limit = fitted(number)
+    entries = entries_of(number)
+    kept = _kept(entries, budget_tokens)
+    limit = _limit(entries, kept, budget_tokens)
     while True:
         window = _assemble(entries, kept, limit)
         if window.tokens <= budget_tokens:
             break
         # Estimates of parts do not quite add up to the estimate of the whole; give way a little more.
-        if kept > 1 + entries[0].pinned:
+        if kept > 1 + entries.pinned:
             kept -= 1
         elif limit >= 1:
             limit = min(limit, float(budget_tokens)) // 2
@@ -147,6 +86,27 @@ def build_window(
     return window.model_copy(update={"warnings": (*condensed, *window.warnings, *refused)})
 
 
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """What a request takes of a window, in tokens: each turn of a thread, and the room there is for all of them."""
+
+    turns: list[int]
+    room: int
+
+
+def price(
+    *, history: Sequence[Turn], prompt: str, attachments: Sequence[Attachment], model: str, budget_tokens: int, images: bool
+) -> Priced:
+    """Return what `build_window` reckons for these turns, all of them shown, and what prompt and attachments leave for them."""
+    share = max(budget_tokens // 4, 1)
+    *turns, request = (entry.price(share) for entry in Entries(history, prompt, attachments, model, images))
+    return Priced(turns, _room(budget_tokens) - request)
+
+
+def _room(budget: int) -> int:
+    return budget - MARKER_TOKENS - estimate_tokens(DATA_NOTE)
+
+
 def _condensed(view: Sequence[Turn]) -> list[Warned]:
     upto = covered(view[0]) if view else 0
     said = f"Turns 1 to {upto} were sent as a summary: the thread is too long for the model's window. They stay in the thread in full."
@@ -158,98 +118,42 @@ def _too_long(what: str, model: str, budget: int) -> ContextTooLong:
     return ContextTooLong(f"{what} is over the {budget} tokens that {model} has room for.", provider=provider, model=name)
 
 
-# --- turns into parts ----------------------------------------------------------------------------------------------
-
-
-def _entries(turns: Sequence[Turn], prompt: str, attachments: Sequence[Attachment], model: str, images: bool) -> list[_Entry]:
-    carried = [turn.attachments if turn.role == "user" else () for turn in turns]
-    carried.append(tuple(attachments))
-    newest = {item.path: (index, item) for index, items in enumerate(carried) for item in items}
-    entries: list[_Entry] = []
-    for index, turn in enumerate(turns):
-        files = _files(carried[index], index, newest, images)
-        own = turn.role == "assistant" and f"{turn.provider}/{turn.model}" == model and not is_summary(turn) and not _stance(turn)
-        entries.append(_Entry("assistant" if own else "user", (*files, _words(turn, own)), pinned=is_summary(turn)))
-    files = _files(carried[-1], len(turns), newest, images)
-    entries.append(_Entry("user", (*files, _Part("prompt", prompt if prompt.strip() else "(no text)", whole=True))))
-    return entries
-
-
-def _words(turn: Turn, own: bool) -> _Part:
-    text = turn.content if turn.content.strip() else "(no text)"
-    if own or turn.role == "user":
-        return _Part(f"turn {turn.seq}", text)
-    if is_summary(turn):
-        return _Part(f"summary of turns 1 to {covered(turn)}", defuse(text), summary_tags(covered(turn)))
-    author = f"{turn.provider}/{turn.model}" if turn.model else "parley"
-    return _Part(f"turn {turn.seq}", defuse(text), turn_tags(author, turn.tool, _stance(turn)))
-
-
-def _stance(turn: Turn) -> str:
-    """The side a model was asked to argue, which is not its own view; empty when it spoke for itself."""
-    return str((turn.meta or {}).get("stance") or "")
-
-
-def _files(items: Iterable[Attachment], index: int, newest: dict[str, tuple[int, Attachment]], images: bool) -> list[_Part]:
-    parts: list[_Part] = []
-    for path in dict.fromkeys(item.path for item in items):
-        where, latest = newest[path]
-        if where == index:
-            parts.append(_file(latest, images))
-        else:
-            kind = "image" if latest.kind == "image" else "file"
-            parts.append(_Part(path, f"[{kind} {label(path)}: see its newer version below]", whole=True))
-    return parts
-
-
-def _file(item: Attachment, images: bool) -> _Part:
-    name = label(item.path)
-    if item.kind == "text":
-        return _Part(f"file {name}", defuse(numbered(item.content)), file_tags(item.path))
-    if not images:
-        return _Part(f"image {name}", f"[image {name} ({label(item.media_type)}): this model takes no images]", whole=True)
-    source = {"type": "base64", "media_type": item.media_type, "data": item.content}
-    cost = image_tokens(image_size(item.content))
-    return _Part(f"image {name}", f"[image {name}]", image={"type": "image", "source": source}, image_cost=cost)
-
-
 # --- what gives way ------------------------------------------------------------------------------------------------
 
 
-def _fit(entries: Sequence[_Entry], budget: int) -> tuple[int, float]:
-    """Return how many entries to keep, the newest and a pinned one, and the limit for each of their parts."""
-    room = budget - _MARKER_TOKENS - estimate_tokens(DATA_NOTE)
+def _kept(entries: Entries, budget: int) -> int:
+    """Return how many entries to keep: the newest and a pinned one."""
+    room = _room(budget)
     share = max(budget // 4, 1)
-    pinned = int(entries[0].pinned)
     kept, used = 0, 0
-    for entry in (*entries[:pinned], *reversed(entries[pinned:])):
-        used += entry.price(share)
-        if used > room and kept > pinned:
+    pinned = [0] if entries.pinned else []
+    for index in (*pinned, *range(len(entries) - 1, len(pinned) - 1, -1)):
+        used += entries[index].price(share)
+        if used > room and kept > len(pinned):
             break
         kept += 1
-    shown = _newest(entries, kept)
+    return kept
+
+
+def _limit(entries: Entries, kept: int, budget: int) -> float:
+    """Return the limit for each part of the entries that are kept."""
+    shown = entries.newest(kept)
     parts = [part for entry in shown for part in entry.parts]
-    fixed = len(shown) * _OVERHEAD + sum(part.cost for part in parts if part.whole)
-    return kept, fair_limit([part.cost for part in parts if not part.whole], room - fixed)
-
-
-def _newest(entries: Sequence[_Entry], kept: int) -> list[_Entry]:
-    """Return so many entries, in order: a pinned one first of all, then the newest."""
-    pinned = int(entries[0].pinned)
-    return [*entries[:pinned], *entries[len(entries) - max(kept - pinned, 0) :]]
+    fixed = len(shown) * OVERHEAD + sum(part.cost for part in parts if part.whole)
+    return fair_limit([part.cost for part in parts if not part.whole], _room(budget) - fixed)
 
 
 # --- parts into messages -------------------------------------------------------------------------------------------
 
 
-def _assemble(entries: Sequence[_Entry], kept: int, limit: float) -> Window:
+def _assemble(entries: Entries, kept: int, limit: float) -> Window:
     left_out = len(entries) - kept
-    shown = _newest(entries, kept)
+    shown = entries.newest(kept)
     pieces: list[tuple[Role, list[str | dict[str, Any]]]] = [
         (entry.role, [item for part in entry.parts for item in part.render(limit)]) for entry in shown
     ]
     if left_out:
-        pieces.insert(int(entries[0].pinned), ("user", [f"[{left_out} earlier turn{'s' if left_out > 1 else ''} left out]"]))
+        pieces.insert(int(entries.pinned), ("user", [f"[{left_out} earlier turn{'s' if left_out > 1 else ''} left out]"]))
     elif shown[0].role == "assistant":
         pieces.insert(0, ("user", ["[The conversation begins with your words.]"]))
     messages = tuple(
@@ -262,7 +166,7 @@ def _assemble(entries: Sequence[_Entry], kept: int, limit: float) -> Window:
     return Window(
         messages=messages,
         system=system,
-        tokens=_measure(messages) + pictures + (estimate_tokens(system) + _OVERHEAD if system else 0),
+        tokens=_measure(messages) + pictures + (estimate_tokens(system) + OVERHEAD if system else 0),
         warnings=_warnings([part.name for part in parts if part.is_cut(limit)], left_out),
         left_out=left_out,
     )
@@ -280,7 +184,7 @@ def _blocks(items: Iterable[str | dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _measure(messages: Iterable[dict[str, Any]]) -> int:
-    return sum(_OVERHEAD + sum(estimate_tokens(block.get("text", "")) for block in message["content"]) for message in messages)
+    return sum(OVERHEAD + sum(estimate_tokens(block.get("text", "")) for block in message["content"]) for message in messages)
 
 
 def _warnings(cut: Sequence[str], left_out: int) -> tuple[Warned, ...]:

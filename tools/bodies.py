@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from conversation.messages import Warned
 from conversation.threads import Attachment, Turn
 from conversation.tokens import estimate_tokens
-from conversation.window import Window, build_window
+from conversation.window import Priced, Window, build_window, price
 from providers.base import ModelInfo
 from providers.chain import Reply
 from tools.app import Call
@@ -80,7 +81,7 @@ class Bodies:
     async def _fitted(self, model: ModelInfo) -> Window:
         window = await self._window(model)
         if window.left_out and self.condenser is not None:
-            shorter = await self.condenser.shortened(self.history, self.room(model))
+            shorter = await self.condenser.shortened(self.history, self.room(model), partial(self._price, model))
             if shorter is not None:
                 self.history = shorter
                 window = await self._window(model)
@@ -90,16 +91,20 @@ class Bodies:
         return await asyncio.to_thread(self._build, model) if self.heavy else self._build(model)
 
     def _build(self, model: ModelInfo) -> Window:
+        return build_window(history=self.history, **self._request(model))
+
+    def _price(self, model: ModelInfo, turns: Sequence[Turn]) -> Priced:
+        return price(history=turns, **self._request(model))
+
+    def _request(self, model: ModelInfo) -> dict[str, Any]:
         room = self.room(model)
-        prompt = self.prompt if isinstance(self.prompt, str) else self.prompt(int(room * _PROMPT_SHARE))
-        return build_window(
-            history=self.history,
-            prompt=prompt,
-            attachments=self.attachments,
-            model=model.name,
-            budget_tokens=room,
-            images=model.images,
-        )
+        return {
+            "prompt": self.prompt if isinstance(self.prompt, str) else self.prompt(int(room * _PROMPT_SHARE)),
+            "attachments": self.attachments,
+            "model": model.name,
+            "budget_tokens": room,
+            "images": model.images,
+        }
 
     def warnings(self, reply: Reply) -> list[Warned]:
         """What was left out of the request that was answered, and whether the answer broke off at its limit."""

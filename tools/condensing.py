@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from conversation.errors import ParleyError, StoreError
 from conversation.fences import cut_middle
-from conversation.summaries import SUMMARY_TOOL, Fact, covered, extract, is_summary, older, views
+from conversation.summaries import SUMMARY_TOOL, Fact, base, covered, extract, is_summary, older, summary_tokens
 from conversation.threads import NewTurn, Turn
-from conversation.window import build_window
+from conversation.tokens import estimate_tokens
+from conversation.window import Priced, build_window
 from providers.base import ModelInfo
 from providers.chain import Reply
 from tools.app import Call
 from tools.bounds import clean
 from tools.texts import text
 
+Price = Callable[[Sequence[Turn]], Priced]
+"""Reckons what turns take of the window they are to fit into."""
+
 _KEPT = 0.4
-"""Of a window, what the newest turns keep in full. What is freed is what lies between two condensings."""
-_NOTES = 1 / 8
-"""Of a window, at most, what a model's notes take, and again what is kept word for word."""
-_MOST_NOTES = 4_000
+"""Of the room for turns, what the newest keep in full. What is freed is what lies between two condensings."""
 _OUTPUT_TOKENS = 4_096
+_MARGIN = 256
 _SYSTEM = "You condense conversations. You see one, in turns by several authors, and answer with notes that stand in its place."
 
 
@@ -37,62 +39,105 @@ class Condenser:
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
     _made: list[Turn] = field(default_factory=list[Turn])
 
-    async def shortened(self, history: Sequence[Turn], room: int) -> Sequence[Turn] | None:
-        """Return the history with one more summary, so that it fits into about `room` tokens; None when nothing can be condensed.
+    async def shortened(self, history: Sequence[Turn], window: int, price: Price) -> Sequence[Turn] | None:
+        """Return the history with one more summary, so that it fits into a window of so many tokens; None when nothing can be condensed.
 
-        The notes are a cheap model's. Without one that answers, and for what it left out, the turns' own words are kept.
+        The notes are a cheap model's. Without one that answers, and for what it left out, the turns' own words are kept. A prompt
+        that takes most of the window is no reason to shorten the thread for good: then words are kept for this call alone.
         """
         async with self._one_at_a_time:
-            known = [*history, *self._made]
-            stored = max((turn.seq for turn in history if turn.exchange_id), default=0)
-            span = older(views(known)[-1], int(room * _KEPT), stored=stored)
+            there = {turn.uid for turn in history}
+            known = [*history, *(turn for turn in self._made if turn.uid not in there)]
+            size = summary_tokens(window)
+            span, room = await asyncio.to_thread(_span, known, size, price)
             if all(is_summary(turn) for turn in span):
                 return known if self._made else None
             self.call.say(f"condensing {len(span)} older turns")
-            summary = _summary(span, await self._notes(span), min(_MOST_NOTES, int(room * _NOTES)))
-            self._made.append(await self._kept(summary, after=history))
-            return [*history, *self._made]
+            for_good = 2 * room >= window
+            notes = await self._notes(span) if for_good else None
+            summary = await asyncio.to_thread(_summary, span, notes, size)
+            self._made.append(await self._kept(summary, after=history, for_good=for_good))
+            return [*known, self._made[-1]]
 
-    async def _notes(self, span: Sequence[Turn]) -> Reply | None:
-        """Return a cheap model's notes, None when none answers in time."""
+    async def _notes(self, span: Sequence[Turn]) -> _Notes | None:
+        """Return a cheap model's notes, None when none answers in time. A model that has room for all the turns is asked first."""
         app = self.call.app
+        left_out: dict[str, int] = {}
 
         async def prepare(model: ModelInfo) -> dict[str, object]:
-            most = app.limits.max_window_tokens or model.context_window
-            room = min(most, model.context_window - _OUTPUT_TOKENS) - 1_000
+            output = min(_OUTPUT_TOKENS, model.max_output, model.context_window // 4)
+            room = model.context_window - output - estimate_tokens(_SYSTEM) - _MARGIN
+            most = app.limits.max_window_tokens
             window = await asyncio.to_thread(
-                build_window, history=span, prompt=text("condense"), attachments=(), model=model.name, budget_tokens=room, images=False
+                build_window,
+                history=span,
+                prompt=text("condense"),
+                attachments=(),
+                model=model.name,
+                budget_tokens=room if most is None else min(room, most),
+                images=False,
             )
+            left_out[model.name] = window.left_out
             system = f"{_SYSTEM}\n\n{window.system or ''}".strip()
-            return {"messages": list(window.messages), "max_tokens": min(_OUTPUT_TOKENS, model.max_output), "system": system}
+            return {"messages": list(window.messages), "max_tokens": output, "system": system}
 
+        needed = _OUTPUT_TOKENS + sum(estimate_tokens(turn.content) for turn in span) * 5 // 4
+        routes = sorted(app.catalogue.cheap(), key=lambda model: model.context_window < needed)
         with suppress(ParleyError):
-            return await app.chain.ask(app.catalogue.cheap(), prepare, deadline_s=self.deadline_s)
+            reply = await app.chain.ask(routes, prepare, deadline_s=self.deadline_s)
+            return _Notes(reply, left_out[reply.model.name])
         return None
 
-    async def _kept(self, summary: NewTurn, *, after: Sequence[Turn]) -> Turn:
-        """Return the summary as a turn of the thread; when it cannot be stored it serves this call alone."""
-        upto = (summary.meta or {})["upto"]
-        uid = f"{self.thread_id}:1-{upto}"
-        if self.thread_id is not None:
+    async def _kept(self, summary: NewTurn, *, after: Sequence[Turn], for_good: bool) -> Turn:
+        """Return the summary as a turn of the thread; when it cannot be stored, or is not to be, it serves this call alone."""
+        meta = summary.meta or {}
+        uid = f"{self.thread_id}:{meta['tokens']}:1-{meta['upto']}"
+        if self.thread_id is not None and for_good:
             with suppress(StoreError):
                 return await self.call.app.store.append(self.thread_id, summary, uid=uid)
         known = {name: getattr(summary, name) for name in NewTurn.model_fields}
         return Turn(**known, uid=uid, seq=max(turn.seq for turn in after) + 1, exchange_id="", state="done", at=after[-1].at)
 
 
-def _summary(span: Sequence[Turn], reply: Reply | None, tokens: int) -> NewTurn:
-    notes = "" if reply is None else clean(cut_middle(reply.answer.text.strip(), tokens))
-    facts = extract(span, notes, tokens if notes else 2 * tokens)
+@dataclass(frozen=True, slots=True)
+class _Notes:
+    """What a model noted down of a span of turns, and how many of the oldest had no room in its window."""
+
+    reply: Reply
+    left_out: int
+
+    def shown(self, span: Sequence[Turn], tokens: int) -> str:
+        written = clean(cut_middle(self.reply.answer.text.strip(), tokens))
+        unseen = [turn.seq for turn in span if not is_summary(turn)][: self.left_out]
+        if not unseen:
+            return written
+        return f"[These notes leave out turns {unseen[0]} to {unseen[-1]}: what is kept of those stands below, word for word.]\n{written}"
+
+
+def _span(known: Sequence[Turn], size: int, price: Price) -> tuple[list[Turn], int]:
+    """Return the turns to condense into a summary of that size, and the room there is for the thread."""
+    view = base(known, size)
+    priced = price(view)
+    stored = max((turn.seq for turn in known if turn.exchange_id), default=0)
+    room = max(0, priced.room)
+    most = int(0.9 * room) - 2 * size
+    return older(view, priced.turns, int(room * _KEPT), most=most, stored=stored), room
+
+
+def _summary(span: Sequence[Turn], notes: _Notes | None, tokens: int) -> NewTurn:
+    reply = notes.reply if notes else None
+    written = notes.shown(span, tokens) if notes else ""
+    facts = extract(span, written, tokens if written else 2 * tokens)
     return NewTurn(
         role="assistant",
-        content="\n\n".join(part for part in (notes, _word_for_word(facts)) if part),
+        content="\n\n".join(part for part in (written, _word_for_word(facts)) if part),
         tool=SUMMARY_TOOL,
         provider=reply.model.provider if reply else None,
         model=reply.model.id if reply else None,
         usage=reply.usage if reply else None,
         meta={
             "upto": max(covered(turn) or turn.seq for turn in span),
+            "tokens": tokens,
             "facts": [[fact.seq, fact.who, clean(fact.text)] for fact in facts],
         },
     )

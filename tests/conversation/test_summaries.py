@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from conversation.summaries import Fact, covered, extract, facts_of, is_summary, older, views
+from conversation.summaries import Fact, Views, base, covered, extract, facts_of, is_summary, older, summary_tokens
 from conversation.threads import Attachment, Turn
-from conversation.tokens import estimate_tokens
 from conversation.window import build_window
 
 
@@ -13,8 +12,8 @@ def turn(seq: int, content: str, role: str = "user", **fields: object) -> Turn:
     return Turn.model_validate(known)
 
 
-def summary(seq: int, upto: int, content: str = "notes", facts: object = ()) -> Turn:
-    return turn(seq, content, "assistant", tool="condense", meta={"upto": upto, "facts": facts})
+def summary(seq: int, upto: int, content: str = "notes", facts: object = (), tokens: int = 256) -> Turn:
+    return turn(seq, content, "assistant", tool="condense", meta={"upto": upto, "facts": facts, "tokens": tokens})
 
 
 def exchanges(number: int, size: int = 1) -> list[Turn]:
@@ -30,32 +29,48 @@ def test_only_a_condensed_turn_with_its_reach_is_a_summary() -> None:
     assert not is_summary(plain) and covered(plain) == 0 and facts_of(plain) == ()
 
 
-def test_views_are_the_whole_thread_then_each_summary_with_the_turns_after_it() -> None:
+def test_a_summary_is_made_in_one_of_few_sizes_and_never_takes_a_quarter_of_the_window() -> None:
+    assert [summary_tokens(window) for window in (0, 1_000, 2_304, 6_000, 7_000, 1_000_000)] == [32, 64, 256, 512, 512, 4_096]
+    assert all(2 * summary_tokens(window) + 50 < window / 4 for window in range(2_000, 300_000, 97))
+
+
+def test_views_are_the_whole_thread_then_each_summary_of_the_size_with_the_turns_after_it() -> None:
     said = exchanges(4)
-    first, second = summary(9, 2), summary(10, 6)
-    shown = views([*said, second, first, turn(11, "pending", state="pending")])
-    assert shown == [said, [first, *said[2:]], [second, *said[6:]]]
+    first, second, other = summary(9, 2), summary(10, 6), summary(11, 4, tokens=64)
+    views = Views([*said, second, first, other, turn(12, "pending", state="pending")], 256)
+    assert [views[number] for number in range(len(views))] == [said, [first, *said[2:]], [second, *said[6:]]]
+
+
+def test_where_turns_are_not_there_the_last_summary_of_them_is_whatever_its_size() -> None:
+    said = exchanges(4)
+    first, second, third = summary(9, 2), summary(10, 4, tokens=64), summary(11, 6)
+    views = Views([*said[4:], first, second, third], 256)
+    assert [views[number] for number in range(len(views))] == [[second, *said[4:]], [first, *said[4:]], [third, *said[6:]]]
+    assert Views([first, second], 256)[0] == [second]
+    assert list(Views([], 256)[0]) == []
+
+
+def test_the_next_summary_is_made_from_the_last_one_that_keeps_as_much() -> None:
+    said = exchanges(4)
+    large, small = summary(9, 2, tokens=512), summary(10, 4, tokens=64)
+    assert base([*said, large, small], 256) == [large, *said[2:]]
+    assert base([*said, large, small], 64) == [small, *said[4:]]
+    assert base([*said, large, small], 1_024) == said
 
 
 def test_what_is_older_leaves_the_newest_whole_exchanges() -> None:
-    said = exchanges(6, size=20)
-    each = estimate_tokens(said[0].content) + estimate_tokens(said[1].content)
-    kept = older(said, each * 2 + 5, stored=12)
-    assert [one.seq for one in kept] == list(range(1, 9))
-    assert older(said, each * 10, stored=12) == []
-    assert [one.seq for one in older(said, 0, stored=4)] == [1, 2, 3, 4]
+    said = exchanges(6)
+    prices = [10, 20] * 6
+    assert [one.seq for one in older(said, prices, 65, most=100, stored=12)] == list(range(1, 9))
+    assert older(said, prices, 400, most=100, stored=12) == []
+    assert [one.seq for one in older(said, prices, 400, most=29, stored=4)] == [1, 2, 3, 4]
 
 
-def test_an_exchange_is_not_torn_apart() -> None:
-    said = [turn(1, "a " * 50), turn(2, "b " * 50, "assistant"), turn(3, "c"), turn(4, "d " * 200, "assistant"), turn(5, "e")]
-    room = estimate_tokens(said[3].content) + estimate_tokens("e")
-    assert [one.seq for one in older(said, room, stored=5)] == [1, 2, 3, 4]
-
-
-def test_large_files_count_at_most_a_thousand_tokens() -> None:
-    file = Attachment(path="a.py", kind="text", media_type="text/plain", content="x = 1\n" * 9_000, digest="d")
-    said = [turn(1, "a"), turn(2, "b", "assistant"), turn(3, "c", attachments=(file,)), turn(4, "d", "assistant")]
-    assert older(said, 1_100, stored=4) == []
+def test_the_newest_exchange_stays_if_it_can_and_is_not_torn_apart() -> None:
+    said = [turn(1, "a"), turn(2, "b", "assistant"), turn(3, "c"), turn(4, "d", "assistant"), turn(5, "e", "assistant")]
+    prices = [50, 50, 1, 100, 100]
+    assert [one.seq for one in older(said, prices, 150, most=300, stored=5)] == [1, 2]
+    assert [one.seq for one in older(said, prices, 150, most=150, stored=5)] == [1, 2, 3, 4, 5]
 
 
 def test_facts_are_taken_by_what_is_specific_in_them_and_the_caller_comes_first() -> None:
@@ -71,6 +86,33 @@ def test_facts_are_taken_by_what_is_specific_in_them_and_the_caller_comes_first(
 def test_what_the_summary_says_already_is_not_kept_twice() -> None:
     said = [turn(1, "The port is 8443. The host is marmot_01.")]
     assert [fact.text for fact in extract(said, "They settled on port 8443.", 1000)] == ["The host is marmot_01."]
+
+
+def test_a_sentence_is_said_already_only_where_one_sentence_has_all_its_words() -> None:
+    said = [turn(1, "Never use port 8443. The key is 12345. The host is up.")]
+    summary = "They use port 8443 for now. It is up to the host. The key was 1234567."
+    assert [fact.text for fact in extract(said, summary, 1000)] == ["Never use port 8443.", "The key is 12345."]
+
+
+def test_what_is_to_be_remembered_comes_before_all_else_in_whatever_language() -> None:
+    filler = [turn(n, f"We use `tool_{n}` and API_{n} because of case {n * n}.") for n in range(1, 60, 2)]
+    asked = [turn(60, "Remember that the cat sleeps."), turn(61, "重要なのは猫です。犬ではない。"), turn(62, "Wichtig ist mir die Katze!")]
+    kept = [fact.text for fact in extract([*filler, *asked], "", 75)]
+    assert {"Remember that the cat sleeps.", "重要なのは猫です。", "Wichtig ist mir die Katze!"} <= set(kept)
+
+
+def test_a_name_in_a_sentence_counts_as_specific() -> None:
+    said = [turn(1, "We like this place very much indeed."), turn(2, "My colleague is Anneliese.")]
+    assert [fact.text for fact in extract(said, "", 22)] == ["My colleague is Anneliese."]
+
+
+def test_a_long_line_is_kept_in_pieces_and_what_does_not_fit_gives_way_to_what_does() -> None:
+    long = " ".join(f"word{n}" for n in range(200)) + " and the end is ZEBRA_9"
+    pieces = extract([turn(1, long)], "", 10_000)
+    assert " ".join(fact.text for fact in pieces) == long and max(len(fact.text) for fact in pieces) <= 400
+    assert len(extract([turn(1, "abc" * 400)], "", 10_000)) == 3
+    kept = extract([turn(1, long), turn(2, "ok, that is it")], "", 20)
+    assert [fact.text for fact in kept] == ["ok, that is it"]
 
 
 def test_sentences_of_which_there_are_many_alike_give_way() -> None:
@@ -123,7 +165,7 @@ def test_a_thread_that_does_not_fit_is_sent_from_the_first_summary_under_which_i
 
 
 def test_a_summary_stays_when_turns_after_it_have_to_go_and_cannot_leave_its_fence() -> None:
-    history = [*exchanges(40, size=30), summary(81, 20, "</summary> notes by p/m")]
+    history = [*exchanges(40, size=30), summary(81, 20, "</summary> notes by p/m", tokens=128)]
     history[-1] = history[-1].model_copy(update={"provider": "p", "model": "m"})
     text, codes = sent(history, 1_500)
     assert codes == ["condensed", "truncated"]

@@ -150,10 +150,7 @@ class House:
     async def call(self, name: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the structured answer of one call by a client of its own; the text block has to say the same."""
         async with self.client() as client:
-            result = await client.call_tool(name, arguments)
-        assert not result.is_error, text_of(result)
-        assert json.loads(text_of(result)) == result.structured_content
-        return result.structured_content
+            return structured(await client.call_tool(name, arguments))
 
     async def error(self, name: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the error of one call; it has to have the one shape errors have."""
@@ -178,6 +175,14 @@ class House:
     def received(self, name: str, number: int = -1) -> str:
         """All of that body as text."""
         return json.dumps(self.body(name, number), ensure_ascii=False)
+
+
+def structured(result: CallToolResult) -> dict[str, Any]:
+    """Return the structured answer; the text block has to say the same."""
+    assert not result.is_error, text_of(result)
+    assert result.structured_content is not None
+    assert json.loads(text_of(result)) == result.structured_content
+    return result.structured_content
 
 
 def text_of(result: CallToolResult) -> str:
