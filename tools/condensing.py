@@ -50,7 +50,7 @@ class Condenser:
             known = [*history, *(turn for turn in self._made if turn.uid not in there)]
             size = summary_tokens(window)
             span, room = await asyncio.to_thread(_span, known, size, price)
-            if all(is_summary(turn) for turn in span):
+            if room < 2 * size or all(is_summary(turn) for turn in span):
                 return known if self._made else None
             self.call.say(f"condensing {len(span)} older turns")
             for_good = 2 * room >= window

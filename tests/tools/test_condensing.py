@@ -139,14 +139,15 @@ async def test_the_summary_shows_among_the_turns_and_auto_stays_with_the_model_t
     assert {turn["model"] for turn in shown["turns"] if turn["tool"] == "chat" and turn["role"] == "assistant"} == {SMALL.id}
 
 
-async def test_one_prompt_too_large_for_the_rest_condenses_nothing(workspace: Path) -> None:
+@pytest.mark.parametrize(("words", "warned"), [(3_000, []), (4_680, ["truncated"])])
+async def test_one_prompt_that_leaves_no_room_condenses_nothing(workspace: Path, words: int, warned: list[str]) -> None:
     house = small_house(workspace)
-    started = await house.store.begin(NewTurn(role="user", content="hello"), workspace=str(workspace))
+    started = await house.store.begin(NewTurn(role="user", content="hello " * 600), workspace=str(workspace))
     await house.store.complete(started.exchange_id, [NewTurn(role="assistant", content="hi")])
-    prompt = "word " * 4_000
+    prompt = "word " * words
     got = await house.call("chat", {"prompt": prompt, "continuation_id": started.thread.id})
     assert not chores(house)
-    assert [one["code"] for one in got["warnings"]] == []
+    assert [one["code"] for one in got["warnings"]] == warned
 
 
 async def test_turns_in_which_nothing_is_said_leave_an_empty_summary(workspace: Path) -> None:

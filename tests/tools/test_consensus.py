@@ -621,7 +621,7 @@ async def test_a_thread_too_long_for_the_panel_is_condensed_once_for_all_of_it(w
     assert not [call for upstream in house.upstreams.values() for call in upstream.calls if call.model.id == "chores"]
     got = await house.call("consensus", {"prompt": QUESTION + " pad" * 2_000, "continuation_id": thread})
     chores = [call for upstream in house.upstreams.values() for call in upstream.calls if call.model.id == "chores"]
-    assert len(chores) == 2  # one for the four of the panel, and one for the judge, whose request holds their answers too
+    assert len(chores) == 1  # for the four of the panel; for the judge, whose request holds their answers too, words are kept without
     asked = [call for upstream in house.upstreams.values() for call in upstream.calls]
     panel = [call for call in asked if "one of several models" in str(call.body["system"])]
     assert ["NOTES" in everything(call) for call in panel] == [True] * 4
