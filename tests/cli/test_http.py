@@ -482,3 +482,20 @@ async def until_refused(port: int) -> None:
             except ConnectionError:
                 return
             writer.close()
+
+
+async def test_small_packets_of_an_answer_do_not_wait_for_each_other() -> None:
+    """A delayed packet costs 40 ms a request."""
+    undelayed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def accepted(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        undelayed.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    (sock,) = listen("127.0.0.1", 0)
+    async with await asyncio.start_server(accepted, sock=sock) as server:
+        _, writer = await asyncio.open_connection(*sock.getsockname())
+        assert await asyncio.wait_for(undelayed, PATIENCE)
+        writer.close()
+        await writer.wait_closed()
+        server.close()
