@@ -7,23 +7,15 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cli.output import Failed, WrongUse
 from conversation.messages import Usage
-from conversation.threads import Turn, TurnState
+from conversation.threads import ThreadStore, Turn, TurnState
 
 MAX_BYTES = 256 * 1024 * 1024
-
-
-class RestoringStore(Protocol):
-    """A store that takes turns as they were said elsewhere, as those of memory/ do."""
-
-    async def restore(self, turns: Sequence[Turn], *, workspace: str) -> str:
-        """Return the id of a new thread that holds the turns."""
-        ...
 
 
 class ExportedMeta(BaseModel):
@@ -96,7 +88,7 @@ def read_export(source: str) -> list[ExportedTurn]:
     return turns
 
 
-async def import_thread(store: RestoringStore, turns: Sequence[ExportedTurn], *, workspace: str) -> str:
+async def import_thread(store: ThreadStore, turns: Sequence[ExportedTurn], *, workspace: str) -> str:
     """Record the turns as a new thread and return its id. A turn of the caller begins an exchange."""
     again: list[Turn] = []
     exchange_id = ""

@@ -69,7 +69,7 @@ class Thread(Frozen):
 
 
 class ThreadSummary(Frozen):
-    """One line of a list: `turns` counts landed turns; `snippet` is set by a search."""
+    """One line of a list: `turns` counts the turns that `load` returns, interrupted and pending ones too; `snippet` is set by a search."""
 
     id: str
     title: str
@@ -127,6 +127,14 @@ class ThreadStore(Protocol):
 
         Repeating a uid of the thread adds nothing and returns the turn that is there. The thread does not count as used by it.
         Raises ThreadNotFound and ThreadExpired.
+        """
+        ...
+
+    async def restore(self, turns: Sequence[Turn], *, workspace: str) -> str:
+        """Return the id of a new thread that holds these turns, one at least, as they were said elsewhere.
+
+        They keep all but their numbers and uids, which are new; one without a time is of now, and a pending one is interrupted, for
+        nobody answers it any more. The thread is titled after the first turn and of now. Nothing is recorded unless all of it is.
         """
         ...
 

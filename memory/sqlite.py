@@ -227,11 +227,6 @@ class SqliteThreadStore:
         return await self._database.run(lambda sql: _exchanges.append(sql, self._now(), known, turn, clean(uid)), write=True)
 
     async def restore(self, turns: Sequence[Turn], *, workspace: str) -> str:
-        """Return the id of a new thread that holds these turns, one at least, as they were said elsewhere.
-
-        They keep content, speaker, usage, state and time; one without a time is of now, and a pending one is interrupted, for nobody
-        answers it any more. Numbers and ids are new. Nothing is recorded unless all of it is.
-        """
         return await self._database.run(lambda sql: _exchanges.restore(sql, self._now(), turns, clean(workspace)), write=True)
 
     async def load(self, thread_id: str) -> Thread:

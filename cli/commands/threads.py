@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from cli.context import Context
 from cli.log import configure_logging
@@ -108,9 +108,9 @@ async def _export(app: App, options: argparse.Namespace) -> int:
 
 
 async def _import(app: App, options: argparse.Namespace) -> int:
-    from cli.importing import RestoringStore, import_thread
+    from cli.importing import import_thread
 
-    put(await import_thread(cast("RestoringStore", app.store), options.turns, workspace=app.workspace))
+    put(await import_thread(app.store, options.turns, workspace=app.workspace))
     return 0
 
 

@@ -7,21 +7,14 @@ import hashlib
 import time
 import uuid
 from collections.abc import Callable
-from typing import Protocol
 
 import pytest
 
-from cli.importing import RestoringStore
 from conversation.errors import InvalidContinuationId, InvalidInput, StoreUnavailable, ThreadConflict, ThreadExpired, ThreadNotFound
 from conversation.messages import Usage
 from conversation.threads import Attachment, NewTurn, Thread, ThreadStore
 
-
-class Store(ThreadStore, RestoringStore, Protocol):
-    """What the stores of memory/ are."""
-
-
-OpenStore = Callable[[], Store]
+OpenStore = Callable[[], ThreadStore]
 DAY = 86400.0
 TTL_DAYS = 30.0
 MANY_WORDS = " ".join(f"w{n}" for n in range(3000))
