@@ -2,34 +2,73 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hashlib
+import json
 import sys
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cli.output import Failed, WrongUse
 from conversation.messages import Usage
-from conversation.threads import ThreadStore, Turn, TurnState
+from conversation.summaries import SUMMARY_TOOL
+from conversation.threads import Attachment, ThreadStore, Turn, TurnState
+from tools.refusals import image_type
 
 MAX_BYTES = 256 * 1024 * 1024
+Number = Annotated[int, Field(strict=True, ge=1)]
+"""That of a turn; neither true nor 1.0 is one."""
 
 
-class ExportedMeta(BaseModel):
+class Exported(BaseModel):
+    """A part of an export; fields of later versions are passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class SummaryMeta(Exported):
     """What a summary of older turns has beside its text: see conversation.summaries."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-    upto: int
-    facts: list[tuple[int, str, str]] = Field(default_factory=list[tuple[int, str, str]])
+    upto: Number
+    facts: list[tuple[Number, str, str]] = Field(default_factory=list[tuple[int, str, str]])
 
 
-class ExportedTurn(BaseModel):
-    """One turn of an export; fields of later versions are passed over."""
+class ExportedAttachment(Exported):
+    """A file of a turn: text, or an image as base64."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    path: str = Field(min_length=1)
+    kind: Literal["text", "image"]
+    media_type: str
+    content: str
+
+    @model_validator(mode="after")
+    def _can_be_sent(self) -> Self:
+        if self.kind == "image" and image_type(self._data()) != self.media_type:
+            raise ValueError(f"the content is no image of the type {self.media_type[:40]}")
+        return self
+
+    def again(self) -> Attachment:
+        """Return the file as it was. The digest is counted anew: under a wrong one the store would take it for another file."""
+        return Attachment(**self.model_dump(), digest=hashlib.sha256(self._data()).hexdigest())
+
+    def _data(self) -> bytes:
+        if self.kind == "text":
+            return self.content.encode()
+        try:
+            return base64.b64decode(self.content, validate=True)
+        except binascii.Error:
+            raise ValueError("the content of an image should be base64") from None
+
+
+class ExportedTurn(Exported):
+    """One turn of an export."""
+
     role: Literal["user", "assistant"]
     content: str
     tool: str = "chat"
@@ -38,7 +77,8 @@ class ExportedTurn(BaseModel):
     state: TurnState = "done"
     at: str | None = None
     usage: Usage | None = None
-    meta: ExportedMeta | None = None
+    attachments: tuple[ExportedAttachment, ...] = ()
+    meta: dict[str, Any] | None = None
 
     @field_validator("at")
     @classmethod
@@ -49,6 +89,24 @@ class ExportedTurn(BaseModel):
             raise ValueError("not a time as ISO 8601 writes it") from None
         return at
 
+    @field_validator("usage")
+    @classmethod
+    def _can_be_counted(cls, usage: Usage | None) -> Usage | None:
+        if usage is not None and min(usage.input_tokens, usage.output_tokens, usage.cached_tokens) < 0:
+            raise ValueError("a number of tokens is below 0")
+        if usage is not None and not 0 <= (usage.cost_usd or 0) < float("inf"):
+            raise ValueError("the cost is no amount of money")
+        return usage
+
+    @field_validator("meta")
+    @classmethod
+    def _is_json(cls, meta: dict[str, Any] | None) -> dict[str, Any] | None:
+        try:
+            json.dumps(meta, allow_nan=False)
+        except ValueError:
+            raise ValueError("holds a number that JSON does not have") from None
+        return meta
+
     @model_validator(mode="after")
     def _asks_something(self) -> Self:
         if self.role == "user" and not self.content.strip():
@@ -57,35 +115,75 @@ class ExportedTurn(BaseModel):
 
     def again(self, seq: int, exchange_id: str) -> Turn:
         """Return the turn as it was."""
-        said = self.model_dump(mode="json", include={"role", "content", "tool", "provider", "model", "state", "meta"})
-        return Turn(**said, usage=self.usage, at=self.at or "", uid=f"{exchange_id}:{seq}", seq=seq, exchange_id=exchange_id)
+        said = self.model_dump(include={"role", "content", "tool", "provider", "model", "state", "usage", "meta"})
+        files = tuple(one.again() for one in self.attachments)
+        return Turn(**said, attachments=files, at=self.at or "", uid=f"{exchange_id}:{seq}", seq=seq, exchange_id=exchange_id)
 
 
-class ExportedThread(BaseModel):
+class ExportedThread(Exported):
     """A whole export."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
     turns: list[ExportedTurn]
 
 
 def read_export(source: str) -> list[ExportedTurn]:
     """Return the turns of an export in a file, or of stdin for `-`. Raises WrongUse or Failed."""
+    try:
+        turns = ExportedThread.model_validate_json(_read(source)).turns
+    except ValidationError as error:
+        raise WrongUse(f"{source} is not an exported thread: {_told(error)}") from None
+    problem = _problem(turns)
+    if problem:
+        raise WrongUse(f"{source} is not an exported thread: {problem}")
+    return turns
+
+
+def _read(source: str) -> bytes:
     if source == "-" and sys.__stdin__ is None:
         raise Failed("stdin is closed: there is nothing to read")
     try:
-        raw = sys.stdin.buffer.read(MAX_BYTES) if source == "-" else Path(source).read_bytes()
+        if source == "-":
+            raw = sys.stdin.buffer.read(MAX_BYTES + 1)
+        else:
+            with Path(source).open("rb") as file:
+                raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise Failed(f"cannot read {source}: {error.strerror or type(error).__name__}") from None
-    try:
-        turns = ExportedThread.model_validate_json(raw).turns
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        problem = str(first["msg"]).removeprefix("Value error, ")
-        raise WrongUse(f"{source} is not an exported thread: {place + ': ' if place else ''}{problem}") from None
+    if len(raw) > MAX_BYTES:
+        raise WrongUse(f"{source} is larger than {MAX_BYTES} bytes")
+    return raw
+
+
+def _problem(turns: Sequence[ExportedTurn]) -> str:
+    """Return what is wrong with turns that are well in themselves, empty for nothing."""
     if not turns or turns[0].role != "user":
-        raise WrongUse(f"{source} is not an exported thread: it does not begin with a turn of the caller")
-    return turns
+        return "it does not begin with a turn of the caller"
+    summaries = ((seq, turn) for seq, turn in enumerate(turns, 1) if turn.tool == SUMMARY_TOOL and turn.meta is not None)
+    return next((problem for seq, turn in summaries if (problem := _summary_problem(seq, turn))), "")
+
+
+def _summary_problem(seq: int, turn: ExportedTurn) -> str:
+    """A summary that covers turns after it would hide them from every model."""
+    if turn.role == "user":
+        return f"turn {seq}, role: a summary is no turn of the caller"
+    try:
+        upto = SummaryMeta.model_validate(turn.meta).upto
+    except ValidationError as error:
+        return _told(error, "turns", seq - 1, "meta")
+    if upto < seq:
+        return ""
+    return f"turn {seq}, meta.upto: a summary covers turns before its own, 1 to {seq - 1} here, not up to {upto}"
+
+
+def _told(error: ValidationError, *within: str | int) -> str:
+    """Return the first complaint and where it is, turns by the number they have from 1."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    place = [*within, *first["loc"]]
+    if place[:1] == ["turns"] and len(place) > 1:
+        place[:2] = [f"turn {int(place[1]) + 1}"]
+        place[1:] = [".".join(map(str, place[1:]))] if place[1:] else []
+    where = ", ".join(map(str, place))
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}" if where else first["msg"]
 
 
 async def import_thread(store: ThreadStore, turns: Sequence[ExportedTurn], *, workspace: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from cli.context import Context
 from cli.log import configure_logging
 from cli.output import Failed, WrongUse, one_line, put, put_json, say, table
 from conversation.errors import InvalidContinuationId, ThreadExpired, ThreadNotFound
-from conversation.summaries import is_summary
+from conversation.summaries import covered, is_summary
 from conversation.threads import Thread, ThreadSummary, Turn, parse_thread_id
 
 if TYPE_CHECKING:
@@ -129,18 +130,38 @@ def exported(thread: Thread) -> dict[str, Any]:
 def _turn(turn: Turn) -> dict[str, Any]:
     fields = ("seq", "role", "tool", "provider", "model", "content", "state", "at")
     row = {**{name: getattr(turn, name) for name in fields}, "usage": turn.usage.model_dump() if turn.usage else None}
-    return {**row, "meta": turn.meta} if is_summary(turn) else row
+    if turn.attachments:
+        row["attachments"] = [one.model_dump(exclude={"digest"}) for one in turn.attachments]
+    return row if turn.meta is None else {**row, "meta": turn.meta}
 
 
 def markdown(thread: Thread) -> str:
     """Return the thread as Markdown, one heading a turn."""
     parts = [f"# {thread.title}", f"{thread.id}, {Path(thread.workspace).name}, begun {thread.created[:19]}"]
     for turn in thread.turns:
-        speaker = f"{turn.provider}/{turn.model}" if turn.role == "assistant" else "you"
         state = "" if turn.state == "done" else f" ({turn.state})"
-        parts += [f"## {turn.seq}. {speaker}, {turn.tool}, {turn.at[:19]}{state}", turn.content.rstrip()]
+        about = ", ".join([_speaker(turn), turn.tool, *_noted(turn), turn.at[:19]])
+        parts += [f"## {turn.seq}. {about}{state}", turn.content.rstrip()]
         parts += [f"[{attached.kind}: {attached.path}]" for attached in turn.attachments]
     return "\n\n".join(parts)
+
+
+def _speaker(turn: Turn) -> str:
+    if turn.role == "user":
+        return "you"
+    return "/".join(name for name in (turn.provider, turn.model) if name) or "parley"
+
+
+def _noted(turn: Turn) -> Iterator[str]:
+    """Yield what a turn is beside words: a summary, a place in a panel, a panel's outcome."""
+    meta = turn.meta or {}
+    if is_summary(turn):
+        yield f"summary of turns 1 to {covered(turn)}"
+    if meta.get("outcome"):
+        yield "outcome"
+    for name, said in (("seat", "seat"), ("stance", "asked to argue:")):
+        if meta.get(name):
+            yield f"{said} {one_line(str(meta[name]), 60)}"
 
 
 def _id(text: str) -> str:

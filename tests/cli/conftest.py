@@ -14,3 +14,9 @@ def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tm
     """Runs commands in this process, in a folder of their own."""
     monkeypatch.chdir(tmp_path)
     return Here(capsys, monkeypatch)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PARLEY_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"

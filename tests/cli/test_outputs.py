@@ -11,8 +11,8 @@ import pytest
 from cli.output import put, put_json, say, table
 from conversation.threads import NewTurn
 from memory.sqlite import SqliteThreadStore
+from tests.cli.kept import stored
 from tests.cli.run import in_shell, is_one_line
-from tests.cli.test_threads_command import stored
 
 
 @pytest.mark.parametrize("arguments", ["version", "--help", "config env --json", "demo", "simulate", "serve"])
