@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,16 @@ from .jsonish import Json, as_dict, as_list, is_number, is_whole
 
 PROVIDERS = ("vertex_claude", "vertex_gemini", "github_models", "openrouter")
 _ECHO = 200
+_QUOTE = "quote:"
+_PLAIN: dict[str, Callable[[Asked], str]] = {
+    "last_user": lambda asked: asked.last_user,
+    "model": lambda asked: asked.model.id,
+    "provider": lambda asked: asked.provider,
+    "images": lambda asked: str(asked.images),
+    "turns": lambda asked: str(asked.turns),
+}
+_TOO_LONG = 2 + max(map(len, _PLAIN))
+_BRACE = re.compile("[{}]")
 _DEFAULT_CHUNKS = 3
 _STRINGS = ("model", "match", "match_last_user", "text", "thinking", "finish", "stop_reason")
 _NUMBERS = ("delay_s", "chunk_delay_s")
@@ -216,43 +226,34 @@ def _within_limit(answer: Answer, asked: Asked) -> Answer:
 
 def fill(template: str, asked: Asked) -> str:
     """The template with its placeholders replaced."""
-    if "{" not in template:
-        return template
-    plain: dict[str, Callable[[], str]] = {
-        "last_user": lambda: asked.last_user,
-        "model": lambda: asked.model.id,
-        "provider": lambda: asked.provider,
-        "images": lambda: str(asked.images),
-        "turns": lambda: str(asked.turns),
-    }
     out: list[str] = []
     at = 0
-    while (start := template.find("{", at)) >= 0:
-        out.append(template[at:start])
-        end = _closing(template, start)
-        inside = template[start + 1:end] if end > 0 else ""
-        if inside in plain:
-            out.append(plain[inside]())
-        elif inside.startswith("quote:"):
-            out.append(_quote(inside[6:], asked))
-        else:
-            out.append("{")
-            end = start
+    for start, end in _placeholders(template):
+        inside = template[start + 1:end]
+        out += [template[at:start], _PLAIN[inside](asked) if inside in _PLAIN else _quote(inside.removeprefix(_QUOTE), asked)]
         at = end + 1
     return "".join([*out, template[at:]])
 
 
-def _closing(template: str, start: int) -> int:
-    """Where the brace opened at `start` closes, counting nested ones (a regex may hold {3}); -1 when nowhere."""
-    depth = 0
-    for index in range(start, len(template)):
-        if template[index] == "{":
-            depth += 1
-        elif template[index] == "}":
-            depth -= 1
-            if depth == 0:
-                return index
-    return -1
+def _placeholders(template: str) -> Iterator[tuple[int, int]]:
+    """Where the placeholders open and close, in order; none inside another, and none that never closes."""
+    at = 0
+    for start, end in sorted(_closings(template).items()):
+        if start >= at and (template.startswith(_QUOTE, start + 1) or template[start + 1:min(end, start + _TOO_LONG)] in _PLAIN):
+            yield start, end
+            at = end + 1
+
+
+def _closings(template: str) -> dict[int, int]:
+    """Where each brace closes, counting nested ones (a regex may hold {3}), in one pass; those that close nowhere are left out."""
+    closing: dict[int, int] = {}
+    opened: list[int] = []
+    for found in _BRACE.finditer(template):
+        if found[0] == "{":
+            opened.append(found.start())
+        elif opened:
+            closing[opened.pop()] = found.start()
+    return closing
 
 
 def _quote(pattern: str, asked: Asked) -> str:
@@ -266,10 +267,17 @@ def _quote(pattern: str, asked: Asked) -> str:
 
 def _check_quotes(template: str) -> None:
     at = 0
-    while (start := template.find("{quote:", at)) >= 0:
-        end = _closing(template, start)
+    for start, end in _placeholders(template):
+        _check_closed(template[at:start])
+        at = end + 1
         try:
-            re.compile(template[start + 7:end if end > 0 else len(template)])
+            re.compile(template[start + 1:end].removeprefix(_QUOTE))
         except re.error as error:
             raise ValueError(f"bad regular expression in {{quote:...}}: {error}") from error
-        at = start + 7
+    _check_closed(template[at:])
+
+
+def _check_closed(rest: str) -> None:
+    """What is no placeholder should not look like one."""
+    if "{" + _QUOTE in rest:
+        raise ValueError("there is a {quote: that is never closed: braces in its regular expression have to come in pairs")

@@ -42,12 +42,22 @@ async def test_a_rule_may_be_for_one_model_and_so_many_times(client: Client, sim
 
 @pytest.mark.parametrize("route", PROVIDERS)
 async def test_placeholders_quote_what_really_arrived(client: Client, sim: Simulator, route: str) -> None:
-    quotes = "{quote:code [a-z]{3}-\\d{2}} {quote:word (\\w+)} {quote:never} {other} {"
+    quotes = "{quote:code [a-z]{3}-\\d{2}} {quote:word (\\w+)} {quote:never} {other} {providers} {modelX {"
     sim.rule("*", "{provider} {model} {turns} {images} said {last_user} " + quotes)
     text = await text_of(client, route, "my code abc-42, word up")
     model = client.question(route)[1].get("model") or {"vertex_claude": "claude-sonnet-4-5", "vertex_gemini": "gemini-2.5-pro"}[route]
-    quoted = "code abc-42 up (nothing to quote) {other} {"
+    quoted = "code abc-42 up (nothing to quote) {other} {providers} {modelX {"
     assert text == f"{provider_of(route)} {model} 1 0 said my code abc-42, word up {quoted}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{" * 100_000, "}" * 100_000, "{" * 50_000 + "}" * 50_000, "{other" * 20_000, "{" * 30_000 + "{other}" * 30_000],
+    ids=["open", "close", "nested", "named", "both"],
+)
+async def test_a_hundred_thousand_braces_stay_as_they_are_around_a_placeholder(client: Client, sim: Simulator, text: str) -> None:
+    sim.rule("openrouter", text + "{provider}" + text)
+    assert (await client.openrouter()).json["choices"][0]["message"]["content"] == f"{text}openrouter{text}"
 
 
 async def test_quotes_reach_tool_results_and_images_are_counted(client: Client, sim: Simulator) -> None:
@@ -125,6 +135,8 @@ async def test_chunks_say_in_how_many_pieces_a_text_comes(client: Client, sim: S
         ({"usage": {"output_tokens": 10**30}}, "usage cannot be sent as JSON"),
         ({"text": "\ud83d"}, "text cannot be sent as JSON"),
         ({"text": "{quote:[}"}, "bad regular expression"),
+        ({"text": "{other {quote:(} {quote:a}"}, "bad regular expression"),
+        ({"thinking": "{quote:a\\{b}"}, r"\{quote: that is never closed"),
     ],
 )
 async def test_a_wrong_rule_is_refused_with_the_reason(sim: Simulator, rule: dict[str, Any], words: str) -> None:
