@@ -10,6 +10,7 @@ from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cli.environment import NOT_USED_YET, no_use
 from cli.output import WrongUse, did_you_mean
 from providers.catalogue import AUTO
 
@@ -95,6 +96,11 @@ class FileConfig(Section):
             if value is not None:
                 found[name] = ",".join(cast("list[str]", value)) if isinstance(value, list) else str(value)
         return found
+
+    def not_used_yet(self) -> list[str]:
+        """Return a line for each setting that changes nothing in this version."""
+        told = ((section, key, name) for (section, key), name in VARIABLE_OF.items() if name in NOT_USED_YET)
+        return [no_use(name, f"[{section}] {key}") for section, key, name in told if getattr(getattr(self, section), key)]
 
     def alias_targets(self) -> dict[str, tuple[str, ...]]:
         """Return the user's aliases, each with the names it stands for."""

@@ -100,6 +100,7 @@ VARIABLES: tuple[Variable, ...] = (
     ),
 )
 NAMES = frozenset(variable.name for variable in VARIABLES)
+NOT_USED_YET = frozenset(variable.name for variable in VARIABLES if variable.group == "not used yet")
 _OF_PROVIDERS = frozenset(variable.name for variable in VARIABLES if variable.group in ("vertex", "github_models", "openrouter"))
 _INSTEAD = {"REDIS": "threads are kept in SQLite", "PARLEY_PORT": "there are no HTTP shims", "PARLEY_ADAPTER": "LiteLLM always translates"}
 
@@ -207,13 +208,15 @@ def unknown_names(env: Mapping[str, str]) -> list[str]:
 
 def not_used_yet(env: Mapping[str, str]) -> list[str]:
     """Return a line for each variable that is set to something and changes nothing in this version."""
-    rows = [row for row in VARIABLES if row.group == "not used yet" and row.name in env]
+    rows = [row for row in VARIABLES if row.name in NOT_USED_YET and row.name in env]
     told = [row.name for row in rows if row.name != "PARLEY_ADAPTER" or env[row.name] != row.example]
-    return [f"{name} is set, but nothing uses it yet: {_instead(name)} in this version" for name in told]
+    return [no_use(name, name) for name in told]
 
 
-def _instead(name: str) -> str:
-    return next((what for start, what in _INSTEAD.items() if name.startswith(start)), "there is no long-term memory")
+def no_use(variable: str, setting: str) -> str:
+    """Return what to say of a variable that changes nothing in this version, under the name it was set by."""
+    instead = next((what for start, what in _INSTEAD.items() if variable.startswith(start)), "there is no long-term memory")
+    return f"{setting} is set, but nothing uses it yet: {instead} in this version"
 
 
 def template(groups: Iterable[str] = ("vertex", "github_models", "openrouter", "parley", "network", "not used yet")) -> str:

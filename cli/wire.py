@@ -182,6 +182,12 @@ def config_path(env: Mapping[str, str], home: Path) -> Path | None:
     return path if os.path.isfile(path) else None  # Path.is_file raises where a folder is closed
 
 
+def unused_in_file(env: Mapping[str, str], home: Path) -> list[str]:
+    """Return a line for each setting of the parley.toml that counts that changes nothing in this version. Raises WrongUse."""
+    path = config_path(env, home)
+    return [] if path is None else [f"{path}: {line}" for line in _load(path).not_used_yet()]
+
+
 def working_folder(env: Mapping[str, str]) -> Path:
     """Return the working directory; when that is gone, the first of PARLEY_WORKSPACE_ROOTS. Raises WrongUse."""
     try:

@@ -80,7 +80,7 @@ def _environment(env: Mapping[str, str]) -> Iterator[Check]:
 def _configured(env: Mapping[str, str]) -> Iterator[Check]:
     """What depends on the settings; a wrong one is the only finding then."""
     from cli.commands.serve import check_serving
-    from cli.wire import build_app, close_app, config_path, working_folder
+    from cli.wire import build_app, close_app, config_path, unused_in_file, working_folder
     from providers.proxies import Proxies
 
     try:
@@ -92,7 +92,8 @@ def _configured(env: Mapping[str, str]) -> Iterator[Check]:
         return
     file = config_path(env, Path(app.home))
     yield Check("configuration", "ok", f"{file} and the environment" if file else "the environment; there is no parley.toml")
-
+    for line in unused_in_file(env, Path(app.home)):
+        yield Check("configuration", "warning", line)
     for line in Proxies.from_env(env).ignored:
         yield Check("proxy", "warning", line)
 

@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.context import Context
@@ -54,12 +55,12 @@ def _parser(context: Context) -> argparse.ArgumentParser:
 
 
 def _built(env: Mapping[str, str], enabled: Sequence[str]) -> tuple[App, Server[Any]]:
-    from cli.wire import build_app, working_folder
+    from cli.wire import build_app, unused_in_file, working_folder
     from providers.proxies import Proxies
     from tools.mcp import build_server
 
     app = build_app(env, workspace=working_folder(env))
-    for line in Proxies.from_env(env).ignored:
+    for line in (*Proxies.from_env(env).ignored, *unused_in_file(env, Path(app.home))):
         _log.warning("%s", line)
     return app, build_server(app, enabled)
 

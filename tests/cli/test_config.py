@@ -75,6 +75,15 @@ def test_settings_with_a_variable_come_out_under_its_name(tmp_path: Path) -> Non
     }
 
 
+def test_what_changes_nothing_yet_is_told_by_its_place(tmp_path: Path) -> None:
+    memory = "[memory]\ngraph_url = 'neo4j://x'\nextraction_model = ''\n"
+    assert loaded(tmp_path, WHOLE).not_used_yet() == [
+        "[memory] embedding_model is set, but nothing uses it yet: there is no long-term memory in this version"
+    ]
+    assert [line.split(" is ")[0] for line in loaded(tmp_path, memory).not_used_yet()] == ["[memory] graph_url"]
+    assert loaded(tmp_path, "[memory]\n").not_used_yet() == []
+
+
 def test_models_come_out_as_fields_of_model_infos(tmp_path: Path) -> None:
     overrides = loaded(tmp_path, WHOLE).overrides()
     fields = overrides["openrouter/openai/gpt-5"]

@@ -91,6 +91,14 @@ def test_what_nothing_uses_yet_is_not_passed_over_in_silence(here: Here, keys: d
     assert detail.startswith(f"{name} is set, but nothing uses it yet") and instead in detail
 
 
+def test_what_parley_toml_sets_in_vain_is_not_passed_over_either(here: Here, keys: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text('[memory]\nembedding_model = "x/y"\n')
+    status, out, _ = here("doctor", "--json", env={**keys, "PARLEY_CONFIG": "p.toml"})
+    rows = [(check["status"], check["detail"]) for check in json.loads(out)["checks"] if check["name"] == "configuration"]
+    unused = "p.toml: [memory] embedding_model is set, but nothing uses it yet: there is no long-term memory in this version"
+    assert (status, rows) == (0, [("ok", "p.toml and the environment"), ("warning", unused)])
+
+
 def test_a_proxy_that_cannot_be_used_is_not_passed_over_in_silence(here: Here, keys: dict[str, str]) -> None:
     check = examined(here, {**keys, "ALL_PROXY": "socks5://u:planted-word@127.0.0.1:1"}, 0)["proxy"]
     assert check["status"] == "warning" and "ALL_PROXY is ignored" in check["detail"] and "planted-word" not in check["detail"]

@@ -122,6 +122,8 @@ async def test_secrets_and_prompts_get_into_no_log_answer_or_store(env: dict[str
             status=500,
             body={"error": {"message": f"key {SECRET} and {env['OPENROUTER_API_KEY']} and {env['GITHUB_TOKEN']}"}},
         )
+    (tmp_path / "p.toml").write_text("[memory]\ngraph_url = 'neo4j://x'\n")
+    keys["PARLEY_CONFIG"] = str(tmp_path / "p.toml")
     log = tmp_path / "stderr"
     words = ["-c", f'exec "$0" "$@" 2>{log}', str(PARLEY), "serve"]
     async with Client(StdioServerParameters(command="/bin/sh", args=words, env={**env, **keys}, cwd=tmp_path)) as client:
@@ -135,6 +137,7 @@ async def test_secrets_and_prompts_get_into_no_log_answer_or_store(env: dict[str
     assert PROMPT not in log.read_text()
     assert all(json.loads(line)["level"] for line in log.read_text().splitlines())
     assert "kept in SQLite" in log.read_text() and "ALL_PROXY is ignored" in log.read_text()
+    assert "p.toml: [memory] graph_url is set, but nothing uses it yet" in log.read_text()
 
 
 async def test_when_the_client_is_gone_so_is_the_process_whatever_was_running(
