@@ -13,15 +13,11 @@ from providers._google import GoogleTokens
 from providers._http import HttpClient
 from providers._litellm import LiteLLMProvider
 from providers.base import ProviderSpec
-from providers.config import LITELLM_ENVIRONMENT, ProviderSettings
+from providers.config import ProviderSettings
 from simulator import Simulator
 from tests.providers.contract import ProviderContract, Rig
 
-
-@pytest.fixture(autouse=True)
-def litellm_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in LITELLM_ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
+pytestmark = pytest.mark.usefixtures("litellm_environment")
 
 
 @pytest.fixture(params=SPECS, ids=lambda spec: spec.name)

@@ -24,6 +24,8 @@ from providers._litellm import LiteLLMProvider
 from providers.base import Call
 from providers.config import LITELLM_ENVIRONMENT, ProviderSettings
 
+pytestmark = pytest.mark.usefixtures("litellm_environment")
+
 ROOT = Path(__file__).parent.parent.parent
 SETTINGS = ProviderSettings(keys={"github_models": SecretStr("k")}, endpoints={"github_models": "http://127.0.0.1:1"})
 MAKE = """
@@ -50,12 +52,6 @@ async def one() -> AsyncIterator[LiteLLMProvider]:
     http = HttpClient()
     yield LiteLLMProvider(github_models.SPEC, SETTINGS, http)
     await http.aclose()
-
-
-@pytest.fixture(autouse=True)
-def litellm_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in LITELLM_ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
 
 
 def test_making_a_provider_imports_neither_litellm_nor_aiohttp_nor_google_auth() -> None:

@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from providers.config import LITELLM_ENVIRONMENT
-from tests.providers.recorded import Recorded, recorded, sse
-from tests.providers.test_litellm_answers import START, TOOL, answer, block, call, cause, delta, end, gemini
-
-
-@pytest.fixture(autouse=True)
-def litellm_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in LITELLM_ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[Recorded]:
-    async with recorded() as server:
-        yield server
-
+from tests.providers.recorded import Recorded, sse
+from tests.providers.shapes import START, TOOL, answer, block, call, cause, delta, end, gemini
 
 TEXT = {"type": "text", "text": ""}
 USE = {"type": "tool_use", "id": "t", "name": "f", "input": {}}

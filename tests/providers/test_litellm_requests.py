@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from conversation.errors import BadRequest, ProviderError
-from providers.config import LITELLM_ENVIRONMENT
-from tests.providers.recorded import Recorded, asked, recorded
+from tests.providers.recorded import Recorded, asked
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
@@ -53,18 +51,6 @@ BODY: dict[str, Any] = {
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call.1", "content": "no such place", "is_error": True}]},
     ],
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def litellm_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in LITELLM_ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[Recorded]:
-    async with recorded() as server:
-        yield server
 
 
 async def sent(upstream: Recorded, provider: str, body: dict[str, Any], model: str | None = None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -16,9 +16,8 @@ from conversation.messages import Answer
 from providers.base import ModelInfo
 from providers.causes import CAUSES
 from providers.chain import usage_of
-from providers.config import LITELLM_ENVIRONMENT
 from tests.providers.contract import grammatical
-from tests.providers.recorded import Recorded, asked, recorded, sse
+from tests.providers.recorded import Recorded, asked, sse
 
 ROUNDS = 250
 ODD = [None, True, 0, -7, 5, 1.5, 1e300, 10**18, "", " ", "x", "\ud83d", "{bad", [], [1], ["x"], [None], {}, {"a": 1}, [{}], [[]]]
@@ -67,18 +66,6 @@ ANSWERS = {
     "github": ("github_models", CHAT), "openrouter": ("openrouter", CHAT),
 }  # fmt: skip
 PRICED = ModelInfo(provider="p", id="m", input_usd_per_mtok=1.0, output_usd_per_mtok=2.0)
-
-
-@pytest.fixture(autouse=True)
-def litellm_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in LITELLM_ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[Recorded]:
-    async with recorded() as server:
-        yield server
 
 
 def places(value: Any) -> Iterator[tuple[Any, Any]]:
