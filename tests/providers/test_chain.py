@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -27,54 +27,11 @@ from providers.base import Call, ModelInfo, Timeouts
 from providers.budget import Budget
 from providers.causes import failure
 from providers.chain import Chain, Reply, usage_of
-
-Play = Callable[[Call], AsyncGenerator[Event, None]]
+from tests.providers.played import Upstream, answer
 
 
 def model(provider: str, name: str = "m", **facts: Any) -> ModelInfo:
     return ModelInfo(provider=provider, id=name, **facts)
-
-
-def events(text: str) -> list[Event]:
-    return [
-        {"type": "message_start", "message": {"usage": {"input_tokens": 10}}},
-        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}},
-        {"type": "content_block_stop", "index": 0},
-        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}},
-        {"type": "message_stop"},
-    ]
-
-
-class Upstream:
-    """A provider that plays a script: each play is a text to answer, or a cause to fail with, or a function."""
-
-    def __init__(self, name: str, *plays: str | Play) -> None:
-        self.name = name
-        self.plays = list(plays)
-        self.calls: list[Call] = []
-        self.open = 0
-
-    async def stream(self, call: Call) -> AsyncGenerator[Event, None]:
-        self.calls.append(call)
-        play = self.plays.pop(0) if len(self.plays) > 1 else self.plays[0]
-        self.open += 1
-        try:
-            if callable(play):
-                async for event in play(call):
-                    yield event
-            elif play.startswith("!"):
-                cause, _, seconds = play[1:].partition(" ")
-                raise failure(cause, "scripted", provider=self.name, model=call.model.id, retry_after=float(seconds) if seconds else None)
-            else:
-                for event in events(play):
-                    yield event
-        finally:
-            self.open -= 1
-
-    async def ready(self) -> None: ...
-
-    async def warm(self) -> None: ...
 
 
 async def hang(call: Call) -> AsyncGenerator[Event, None]:
@@ -85,13 +42,13 @@ async def hang(call: Call) -> AsyncGenerator[Event, None]:
 
 
 async def begin_then_hang(call: Call) -> AsyncGenerator[Event, None]:
-    for event in events("half")[:3]:
+    for event in answer("half")[:3]:
         yield event
     await asyncio.Event().wait()
 
 
 async def begin_then_break(call: Call) -> AsyncGenerator[Event, None]:
-    for event in events("half")[:3]:
+    for event in answer("half")[:3]:
         yield event
     with suppress(TimeoutError):
         await asyncio.wait_for(asyncio.Event().wait(), 0.05)
@@ -276,7 +233,7 @@ async def test_exactly_one_of_ten_callers_probes_when_half_open() -> None:
 
     async def slow(call: Call) -> AsyncGenerator[Event, None]:
         await gate.wait()
-        for event in events("back"):
+        for event in answer("back"):
             yield event
 
     a = Upstream("a", "!overloaded", slow)
@@ -342,7 +299,7 @@ async def test_a_silent_model_is_joined_by_the_next_and_the_first_with_content_w
 
 async def test_a_model_that_has_begun_is_not_joined() -> None:
     async def slow_end(call: Call) -> AsyncGenerator[Event, None]:
-        for event in events("begun"):
+        for event in answer("begun"):
             yield event
             if event["type"] == "content_block_delta":
                 with suppress(TimeoutError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,15 @@ from memory.in_process import InProcessThreadStore
 from providers.base import Call, ModelInfo, ProviderSpec
 from providers.budget import Budget
 from providers.catalogue import Catalogue
-from providers.causes import failure
 from providers.chain import Chain
+from tests.providers.played import Play as Play
+from tests.providers.played import Upstream
+from tests.providers.played import answer as answer
 from tools.app import App
 from tools.files import FileReader
 from tools.limits import Limits
 from tools.mcp import build_server
 from tools.roles import RoleBook
-
-Play = Callable[[Call], AsyncGenerator[Event, None]]
 
 MODELS = {
     "vertex_claude": ModelInfo(
@@ -51,49 +51,6 @@ ROLES = (
 )  # fmt: skip
 
 
-def answer(text: str, *, stop_reason: str = "end_turn") -> list[Event]:
-    return [
-        {"type": "message_start", "message": {"usage": {"input_tokens": 10}}},
-        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}},
-        {"type": "content_block_stop", "index": 0},
-        {"type": "message_delta", "delta": {"stop_reason": stop_reason}, "usage": {"output_tokens": 5}},
-        {"type": "message_stop"},
-    ]
-
-
-class Upstream:
-    """A provider that plays a script, the last play for ever: a text to answer, `!cause` to fail with, or a function."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.plays: list[str | Play] = [f"I am {name}"]
-        self.calls: list[Call] = []
-        self.open = 0
-        self.asked = asyncio.Event()
-
-    async def stream(self, call: Call) -> AsyncGenerator[Event, None]:
-        self.calls.append(call)
-        self.asked.set()
-        play = self.plays.pop(0) if len(self.plays) > 1 else self.plays[0]
-        self.open += 1
-        try:
-            if callable(play):
-                async for event in play(call):
-                    yield event
-            elif play.startswith("!"):
-                raise failure(play[1:], "scripted", provider=self.name, model=call.model.id)
-            else:
-                for event in answer(play):
-                    yield event
-        finally:
-            self.open -= 1
-
-    async def ready(self) -> None: ...
-
-    async def warm(self) -> None: ...
-
-
 async def silence(call: Call) -> AsyncGenerator[Event, None]:
     """Never any content."""
     yield {"type": "message_start", "message": {}}
@@ -114,7 +71,7 @@ class House:
         roles: RoleBook | None = None,
         models: Mapping[str, Sequence[ModelInfo]] | None = None,
     ) -> None:
-        self.upstreams = {name: Upstream(name) for name in MODELS}
+        self.upstreams = {name: Upstream(name, f"I am {name}") for name in MODELS}
         self.health = LocalHealth()
         self.store = store or InProcessThreadStore()
         specs = [
