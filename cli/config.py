@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cli.environment import NOT_USED_YET, no_use
 from cli.output import WrongUse, did_you_mean
+from cli.reading import read_text
 from providers.catalogue import AUTO
 
 MAX_BYTES = 1_000_000
@@ -130,19 +131,9 @@ VARIABLE_OF: Mapping[tuple[str, str], str] = {
 
 def load_file(path: Path, *, providers: Sequence[str]) -> FileConfig:
     """Return the checked contents of a parley.toml. Raises WrongUse naming file, key and line."""
-    text = ""
+    text = read_text(path, f"the configuration {path}", MAX_BYTES)
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-        if len(raw) > MAX_BYTES:
-            raise WrongUse(f"the configuration {path} is larger than {MAX_BYTES} bytes")
-        text = raw.decode("utf-8-sig")
         document = tomllib.loads(text)
-    except OSError as error:
-        raise WrongUse(f"cannot read the configuration {path}: {error.strerror or type(error).__name__}") from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise WrongUse(f"{path}:{line}: not UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise WrongUse(_syntax(path, text, str(error))) from None
     try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.output import WrongUse
+from cli.reading import read_text
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLACEHOLDER = re.compile(r"your[_-].*[_-]here|\$\{[A-Za-z_][A-Za-z0-9_]*(?::-[^}]*)?\}", re.IGNORECASE | re.DOTALL)
@@ -128,18 +129,7 @@ def load_environment(environ: Mapping[str, str], env_files: Sequence[str | Path]
 
 def read_env_file(path: str | Path) -> dict[str, str]:
     """Return the KEY=VALUE pairs of a file; quotes, `export` and comments are understood. Raises WrongUse."""
-    try:
-        with Path(path).open("rb") as file:
-            raw = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise WrongUse(f"cannot read the env file {path}: {error.strerror or type(error).__name__}") from None
-    if len(raw) > MAX_FILE_BYTES:
-        raise WrongUse(f"the env file {path} is larger than {MAX_FILE_BYTES} bytes")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise WrongUse(f"{path}:{line}: not UTF-8") from None
+    text = read_text(Path(path), f"the env file {path}", MAX_FILE_BYTES)
     pairs: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         try:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cli.output import Failed, WrongUse
+from cli.reading import read_bytes, within
 from conversation.messages import Usage
 from conversation.summaries import SUMMARY_TOOL
 from conversation.threads import Attachment, ThreadStore, Turn, TurnState
@@ -139,19 +140,14 @@ def read_export(source: str) -> list[ExportedTurn]:
 
 
 def _read(source: str) -> bytes:
-    if source == "-" and sys.__stdin__ is None:
+    if source != "-":
+        return read_bytes(Path(source), source, MAX_BYTES, unreadable=Failed)
+    if sys.__stdin__ is None:
         raise Failed("stdin is closed: there is nothing to read")
     try:
-        if source == "-":
-            raw = sys.stdin.buffer.read(MAX_BYTES + 1)
-        else:
-            with Path(source).open("rb") as file:
-                raw = file.read(MAX_BYTES + 1)
+        return within(sys.stdin.buffer.read(MAX_BYTES + 1), "stdin", MAX_BYTES)
     except OSError as error:
-        raise Failed(f"cannot read {source}: {error.strerror or type(error).__name__}") from None
-    if len(raw) > MAX_BYTES:
-        raise WrongUse(f"{source} is larger than {MAX_BYTES} bytes")
-    return raw
+        raise Failed(f"cannot read stdin: {error.strerror or type(error).__name__}") from None
 
 
 def _problem(turns: Sequence[ExportedTurn]) -> str:

@@ -140,8 +140,9 @@ def test_an_export_that_is_too_large_is_refused_for_that(
     text = json.dumps({"turns": [{"role": "user", "content": "x" * 90}]})
     (tmp_path / "thread.json").write_text(text)
     source = "-" if by_stdin else str(tmp_path / "thread.json")
+    said = f"parley: {'stdin' if by_stdin else source} is larger than {len(text) - 1} bytes\n"
     monkeypatch.setattr(importing, "MAX_BYTES", len(text) - 1)
-    assert here("threads", "import", source, stdin=text) == (2, "", f"parley: {source} is larger than {len(text) - 1} bytes\n")
+    assert here("threads", "import", source, stdin=text) == (2, "", said)
     monkeypatch.setattr(importing, "MAX_BYTES", len(text))
     assert here("threads", "import", source, stdin=text)[0] == 0
 
