@@ -72,8 +72,12 @@ async def test_a_list_stays_under_the_bound_of_an_answer(workspace: Path, argume
     assert len(row["models"]) + row["more"] == 900
 
 
-@pytest.mark.parametrize(("query", "count"), [("MODEL-0001", 1), ("many", 900), ("nothing like it", 0)])
-async def test_a_query_finds_models_by_name_or_alias(workspace: Path, query: str, count: int) -> None:
+@pytest.mark.parametrize(
+    ("query", "first", "count"),
+    [("MODEL-0001", ["openrouter/vendor/model-0001"], 1), ("many", ["openrouter/vendor/model-0000"], 900), ("nothing like it", [], 0)],
+)
+async def test_a_query_finds_models_by_name_or_alias(workspace: Path, query: str, first: list[str], count: int) -> None:
     answer = await House(workspace, models={"openrouter": MANY}).call("listmodels", {"query": query, "provider": "openrouter"})
     (row,) = answer["providers"]
+    assert [one["name"] for one in row["models"][:1]] == first
     assert len(row["models"]) + row.get("more", 0) == count

@@ -167,7 +167,7 @@ async def test_a_defect_is_an_internal_error_that_tells_nothing(house: House, ca
     assert error["message"] == "chat failed unexpectedly (RuntimeError)."
     assert error["hint"] == InternalError.default_hint
     (record,) = [record for record in caplog.records if record.name == "tools.mcp"]
-    assert "house.py:" in record.getMessage() or "test_mcp.py:" in record.getMessage()
+    assert "RuntimeError at test_mcp.py:" in record.getMessage()
     assert "planted-secret" not in json.dumps(error) + caplog.text
 
 

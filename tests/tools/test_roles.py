@@ -146,7 +146,7 @@ def test_what_is_no_file_or_cannot_be_opened_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "gone.md").symlink_to(tmp_path / "nowhere")
     (tmp_path / "notes.txt").write_text("no role")
     folder, gone, pipe = RoleBook([tmp_path]).problems
-    assert "folder.md cannot be read" in folder or "folder.md is not a regular file" in folder
+    assert "folder.md cannot be read (Is a directory)" in folder
     assert "gone.md cannot be read (No such file or directory)" in gone
     assert "pipe.md is not a regular file" in pipe
 

@@ -93,7 +93,7 @@ async def test_another_workspaces_thread_is_deleted_only_when_that_is_said(house
         ({"action": "list", "limit": 0}, "invalid_input", "limit: expected at least 1"),
         ({"action": "list", "limit": 201}, "invalid_input", "limit: expected at most 200"),
         ({"action": "show", "continuation_id": "x"}, "invalid_continuation_id", "not a UUID"),
-        ({"action": "show", "continuation_id": UNKNOWN}, "thread_not_found", ""),
+        ({"action": "show", "continuation_id": UNKNOWN}, "thread_not_found", "no thread with this continuation_id"),
     ],
 )
 async def test_a_wrong_call_is_an_error_that_says_what_is_needed(house: House, arguments: dict[str, Any], code: str, named: str) -> None:
