@@ -376,6 +376,8 @@ class ThreadStoreContract:
         await store.append(thread_id, NewTurn(role="assistant", content="notes", tool="condense", meta={"upto": 2}), uid="u")
         await store.begin(user("asked"), workspace="/w", thread_id=thread_id)
         before = (await store.load(thread_id)).turns
+        noted = {"meta": {"seat": "A", "stance": "for"}, "attachments": (attachment("b.png", "aGk=", "image", "image/png"),)}
+        before = (before[0], before[1].model_copy(update=noted), *before[2:])
         clock.now += 60 * DAY
         restored = await store.load(await store.restore((*before, before[0].model_copy(update={"at": ""})), workspace="/other\ud800"))
         new = {"uid", "state"}
