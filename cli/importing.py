@@ -37,6 +37,7 @@ class SummaryMeta(Exported):
     """What a summary of older turns has beside its text: see conversation.summaries."""
 
     upto: Number
+    tokens: Number | None = None
     facts: list[tuple[Number, str, str]] = Field(default_factory=list[tuple[int, str, str]])
 
 

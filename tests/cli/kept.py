@@ -79,7 +79,7 @@ def panel(home: Path) -> str:
         NewTurn(role="assistant", content="Maybe", tool="consensus", meta={"outcome": True}),
         NewTurn(role="assistant", content="Drawn", tool="codereview", provider="p", model="m", attachments=(SHOT, HELLO), meta=noted),
     ]
-    summary = NewTurn(role="assistant", content="notes", tool="condense", meta={"upto": 5, "facts": [[2, "p/m", "Yes"]]})
+    summary = NewTurn(role="assistant", content="notes", tool="condense", meta={"upto": 5, "tokens": 64, "facts": [[2, "p/m", "Yes"]]})
 
     async def record(store: SqliteThreadStore) -> str:
         asked = NewTurn(role="user", content="Shall we?", tool="consensus", attachments=(HELLO, SHOT), meta={})

@@ -86,6 +86,8 @@ def summarized(**meta: Any) -> list[dict[str, Any]]:
         (summarized(upto=True), "turn 3, meta.upto: Input should be a valid integer"),
         (summarized(upto=2.0), "turn 3, meta.upto: Input should be a valid integer"),
         (summarized(upto="all"), "turn 3, meta.upto: Input should be a valid integer"),
+        (summarized(upto=2, tokens="many"), "turn 3, meta.tokens: Input should be a valid integer"),
+        (summarized(upto=2, tokens=-8), "turn 3, meta.tokens: Input should be greater than or equal to 1"),
         (summarized(facts=[]), "turn 3, meta.upto: Field required"),
         (summarized(upto=2, facts={"a": 1}), "turn 3, meta.facts: Input should be a valid list"),
         (summarized(upto=2, facts=[[1, "p/m"]]), "turn 3, meta.facts.0.2: Field required"),
