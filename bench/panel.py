@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from bench.client import server
 from bench.report import Report, milliseconds
@@ -56,6 +58,19 @@ def _peak_megabytes(pid: int) -> float:
     return int(line.split()[1]) / 1024
 
 
+async def _requests(setting: Setting) -> int:
+    return (await setting.state())["totals"].get("vertex_claude", 0)
+
+
+async def until_asked(work: asyncio.Task[Any], requests: Callable[[], Awaitable[int]]) -> None:
+    """Return once the work has asked its upstream. Raises what the work raises when it fails before that."""
+    while not await requests():
+        if work.done():
+            await work
+            raise RuntimeError("the work ended, and its upstream was never asked")
+        await asyncio.sleep(0.005)
+
+
 async def review(setting: Setting, report: Report) -> None:
     """A review of a large repository by a warm server: when its first request is at the upstream, and the most memory it took."""
     folder = setting.folder / "repository"
@@ -68,8 +83,7 @@ async def review(setting: Setting, report: Report) -> None:
         await setting.control("reset", {"parts": ["log"]})
         began = time.perf_counter()
         reviewing = asyncio.create_task(client.tool("codereview", paths=[str(folder)], models=[PANEL[0]]))
-        while not (await setting.state())["totals"].get("vertex_claude"):
-            await asyncio.sleep(0.005)
+        await until_asked(reviewing, lambda: _requests(setting))
         first = time.perf_counter() - began
         answer = await reviewing
         seconds, peak = time.perf_counter() - began, _peak_megabytes(client.pid)
