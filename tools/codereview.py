@@ -128,8 +128,9 @@ async def _sources(app: App, paths: Sequence[str], diff: str | None, git_range: 
     if paths:
         return from_paths(app.files, paths, app.limits)
     if git_range is not None:
-        diff = await git_diff(app.workspace, git_range, app.limits, app.git_env)
-    elif len((diff or "").encode()) > app.limits.max_diff_bytes:
+        compared = await git_diff(app.workspace, git_range, app.limits, app.git_env)
+        return _listed(await asyncio.to_thread(compared.sources))
+    if len((diff or "").encode()) > app.limits.max_diff_bytes:
         raise TooLarge(f"diff is over {app.limits.max_diff_bytes:,} bytes.", hint="Give git_range, which is split, or fewer files.")
     return _listed(await asyncio.to_thread(from_diff, diff or ""))
 

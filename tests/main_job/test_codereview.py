@@ -113,14 +113,17 @@ def test_a_git_range_is_reviewed_as_its_diff(start: Any, sim: ThreadedSimulator,
     git("add", ".")
     git("commit", "-q", "-m", "one")
     (work / "src" / "last.py").write_text("def first(items):\n    return items[0]\n\n\n" + CODE)
+    (work / "new.py").write_text("planted-untracked\n")
     sim.rule("vertex_claude", review({**FINDING, "line": 40}))
-    for git_range in ("HEAD", "staged", "HEAD~1..HEAD"):
+    for git_range, left_out in (("HEAD", ["new.py"]), ("staged", []), ("HEAD~1..HEAD", [])):
         if git_range == "staged":
-            git("add", ".")
+            git("add", "src")
         if git_range.startswith("HEAD~"):
             git("commit", "-q", "-m", "two")
         answer = parley.call("codereview", git_range=git_range).answer
         assert [(one["file"], one["line"]) for one in answer["issues"]] == [("src/last.py", 6)]
+        assert [one["file"] for one in answer["skipped"]] == left_out
+    assert not any("planted-untracked" in text_of(entry) for entry in asked(sim, "vertex_claude"))
     (entry, *_) = asked(sim, "vertex_claude")
     assert shown(entry)["src/last.py"].splitlines() == [
         "1\t def first(items):", "2\t     return items[0]", "3\t+", "4\t+", "5\t+def last(items):", "6\t+    return items[len(items)]",

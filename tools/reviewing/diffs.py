@@ -22,6 +22,9 @@ _HUNK = re.compile(r"@@ -(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@"
 _BINARY = re.compile(r"Binary files (.*) and (.*) differ")
 _HEADERS = ("diff --git ", "diff --cc ", "diff --combined ", "@@ -", "Index: ")
 _UNNAMED = "unnamed"
+_UNMERGED = "* Unmerged path "
+IN_CONFLICT = "has conflicts that are not resolved"
+_SUBMODULE = "is a submodule; review it in its own folder"
 
 
 @dataclass(slots=True)
@@ -140,6 +143,8 @@ class _Reader:
             self.files.append(_File(old=old, new=new, header=True))
         elif row.startswith(("diff --cc ", "diff --combined ")):
             self.files.append(_File(new=name_of(row.split(" ", 2)[2]), header=True, says="is in a merge, which no plain diff shows"))
+        elif row.startswith(_UNMERGED):
+            self.files.append(_File(new=name_of(row.removeprefix(_UNMERGED)), header=True, says=IN_CONFLICT))
         elif self.files and self.files[-1].header:
             self._detail(self.files[-1], row)
         elif found := _BINARY.fullmatch(row):
@@ -155,6 +160,8 @@ class _Reader:
             file.says = "was deleted"
         elif row.startswith(("Binary files ", "GIT binary patch")):
             file.says = "is a binary file"
+        elif row.startswith(("index ", "new file mode ")) and row.endswith(" 160000"):  # git's mode for a commit of another repository
+            file.says = _SUBMODULE
         elif row.startswith("new mode "):
             file.says = file.says or "has only a new mode"
 
@@ -173,6 +180,6 @@ def _outcome(file: _File) -> Source | Skipped:
 
 
 def _left_out(file: _File, path: str) -> str | None:
-    if not file.lines or file.says == "was deleted":
+    if not file.lines or file.says in {"was deleted", _SUBMODULE}:
         return file.says or "is empty"
     return unwanted_file(PurePath(path).name)

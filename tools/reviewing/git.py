@@ -19,10 +19,14 @@ from pathlib import Path
 from typing import cast
 
 from conversation.errors import InvalidInput, TooLarge
+from tools.files import shown_name
 from tools.limits import Limits
+from tools.reviewing.diffs import IN_CONFLICT, from_diff
+from tools.reviewing.shapes import Skipped, Source
 
 _MOST_CHARACTERS = 500
 _MOST_COMPLAINT = 4_000
+_MOST_UNTRACKED = 1_000
 ENVIRONMENT = (
     "PATH", "HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_CEILING_DIRECTORIES",
 )  # fmt: skip
@@ -43,8 +47,11 @@ _OFF = (
 )  # fmt: skip
 _DIFF = (
     "diff", "--no-color", "--no-ext-diff", "--no-textconv", "--relative", "--find-renames", "--unified=10", "--inter-hunk-context=0",
-    "--src-prefix=a/", "--dst-prefix=b/", "--submodule=short", "--ignore-submodules=all",
+    "--src-prefix=a/", "--dst-prefix=b/", "--submodule=short", "--ignore-submodules=dirty",  # any more would run git in the submodule
 )  # fmt: skip
+_BELOW = ("--", ".")  # git 2.39 crashes at a conflict outside the folder without it, --relative or not
+_INDEX = ("ls-files", "-z", "-t", "--unmerged")
+_UNTRACKED = ("--others", "--exclude-standard")
 _FILTERS = ("config", "--null", "--name-only", "--get-regexp", r"^filter\..*\.(clean|process)$")
 _HINT = "Name a commit, a branch or a range such as main...HEAD; HEAD stands for all that is not committed, staged for what is about to be."
 _NO_REPOSITORY = "Give paths or a diff instead of git_range."
@@ -58,8 +65,22 @@ class _Done:
     complaint: str
 
 
-async def git_diff(workspace: str, git_range: str, limits: Limits, env: Mapping[str, str] | None = None) -> str:
-    """Return `git diff` of a range below the workspace: A..B, A...B, a commit or branch (against the files as they are), or `staged`.
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What a range shows: the text of its diff, and which files are left out of it and why."""
+
+    text: str
+    left_out: tuple[Skipped, ...]
+
+    def sources(self) -> list[Source | Skipped]:
+        """Return the files of the diff, then those left out, each only once: what is in conflict shows git's marks, and no code."""
+        names = {one.file for one in self.left_out}
+        files = from_diff(self.text)
+        return [*(file for file in files if (file.path if isinstance(file, Source) else file.file) not in names), *self.left_out]
+
+
+async def git_diff(workspace: str, git_range: str, limits: Limits, env: Mapping[str, str] | None = None) -> Compared:
+    """Return what git shows of a range below the workspace: A..B, A...B, a commit or branch (against the files as they are), or `staged`.
 
     Of `env` only where git and the user's configuration are is used. Raises InvalidInput when the range, the repository or git is
     not there, or nothing differs; TooLarge for a diff over max_diff_bytes.
@@ -68,12 +89,42 @@ async def git_diff(workspace: str, git_range: str, limits: Limits, env: Mapping[
     git = _Git(workspace, limits, env or {})
     await git.find_repository()
     switches = await git.filters_off()
-    done = await git.run([*_DIFF, *what, "--"], switches)
+    done = await git.run([*_DIFF, *what, *_BELOW], switches)
     if done.status != 0:
         raise InvalidInput(f"git cannot compare '{git_range}': {_clean(done.complaint)}", hint=_HINT)
+    left_out = await _left_out(git, git_range)
     if not done.output.strip():
-        raise InvalidInput(f"Nothing differs in '{git_range}'.", hint=_HINT + " New files show once they are added.")
-    return done.output.decode("utf-8", "replace")
+        told = "; ".join(f"{one.file} {one.reason}" for one in left_out[:5]) + (f"; and {len(left_out) - 5} more" if left_out[5:] else "")
+        raise InvalidInput(f"Nothing differs in '{git_range}'.{f' Left out: {told}.' if told else ''}", hint=_HINT)
+    return Compared(done.output.decode("utf-8", "replace"), left_out)
+
+
+async def _left_out(git: _Git, git_range: str) -> tuple[Skipped, ...]:
+    """What the index has in conflict, and beside the files as they are what git does not track; neither is in a range of commits."""
+    asked = _INDEX
+    if git_range != "staged":
+        ends = await git.run(["rev-parse", "--revs-only", git_range])
+        if len(ends.output.split()) != 1:  # two ends, or one that is left out: ^1234
+            return ()
+        asked = (*_INDEX, *_UNTRACKED)
+    try:
+        listed = await git.run([*asked, *_BELOW])
+    except TooLarge:
+        return (Skipped(file=".", reason="holds very many files that git does not track; ignore what is made, and add what is written"),)
+    rows = [row.decode("utf-8", "replace") for row in listed.output.split(b"\x00") if row]
+    conflicts = dict.fromkeys(row.partition("\t")[2] for row in rows if row.startswith("M "))
+    untracked = [row[2:] for row in rows if row.startswith("? ")]
+    skipped = [Skipped(file=shown_name(name), reason=IN_CONFLICT) for name in conflicts]
+    skipped += [Skipped(file=shown_name(name), reason=_not_tracked(name)) for name in untracked[:_MOST_UNTRACKED]]
+    if more := len(untracked[_MOST_UNTRACKED:]):
+        skipped.append(Skipped(file=".", reason=f"holds {more:,} more files that git does not track"))
+    return tuple(skipped)
+
+
+def _not_tracked(name: str) -> str:
+    if name.endswith("/"):
+        return "is a repository of its own; review it in its own folder"
+    return "is not tracked by git, so it is in no range; add it, or name it in paths"
 
 
 def _checked(git_range: str) -> list[str]:

@@ -69,6 +69,26 @@ def test_the_signature_of_a_mailed_patch_is_no_removed_line() -> None:
     assert rows(one(mail)) == ["-a", "1+b"]
 
 
+def test_what_is_in_conflict_is_said_to_be_and_not_taken_for_a_line() -> None:
+    conflict, changed = from_diff("* Unmerged path y.py\n" + HEAD + "@@ -1 +1 @@\n-a\n+b\n")
+    assert conflict == Skipped(file="y.py", reason="has conflicts that are not resolved") and isinstance(changed, Source)
+    changed, conflict = from_diff(HEAD + "@@ -1 +1 @@\n-a\n+b\n* Unmerged path y.py\n")
+    assert isinstance(changed, Source) and isinstance(conflict, Skipped) and rows(changed) == ["-a", "1+b"]
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "reason"),
+    [
+        ("index 1..2 160000\n--- a/sub\n+++ b/sub\n", "@@ -1 +1 @@\n-Subproject commit 1\n+Subproject commit 2\n", "is a submodule"),
+        ("new file mode 160000\nindex 0..2\n--- /dev/null\n+++ b/sub\n", "@@ -0,0 +1 @@\n+Subproject commit 2\n", "is a submodule"),
+        ("deleted file mode 160000\nindex 1..0\n--- a/sub\n+++ /dev/null\n", "@@ -1 +0,0 @@\n-Subproject commit 1\n", "was deleted"),
+    ],
+)
+def test_a_submodule_has_no_lines_of_its_own(header: str, rows: str, reason: str) -> None:
+    file, why = left_out(f"diff --git a/sub b/sub\n{header}{rows}")
+    assert file == "sub" and why.startswith(reason)
+
+
 def test_a_plain_diff_has_dates_behind_its_names_and_lines_between_its_files() -> None:
     text = (
         "diff -ru old/x.py new/x.py\n--- old/x.py\t2026-01-01 10:00:00.0 +0000\n+++ new/x.py\t2026-01-02\n@@ -1 +1 @@\n-a\n+b\n"

@@ -13,7 +13,7 @@ import pytest
 from conversation.errors import InvalidInput, TooLarge
 from tools.limits import Limits
 from tools.reviewing.git import git_diff
-from tools.reviewing.sources import Source, from_diff
+from tools.reviewing.sources import Skipped, Source, from_diff
 
 ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
 WHO = ("-c", "user.name=A", "-c", "user.email=a@example.test", "-c", "commit.gpgsign=false")
@@ -43,10 +43,17 @@ class Repository:
         self.git("commit", "-q", "-m", "a commit")
 
     async def diff(self, git_range: str, limits: Limits | None = None, env: dict[str, str] | None = None, below: str = "") -> str:
-        return await git_diff(str(self.folder / below), git_range, limits or Limits(), ENV if env is None else env)
+        return (await git_diff(str(self.folder / below), git_range, limits or Limits(), ENV if env is None else env)).text
+
+    async def sources(self, git_range: str, limits: Limits | None = None, below: str = "") -> list[Source | Skipped]:
+        return (await git_diff(str(self.folder / below), git_range, limits or Limits(), ENV)).sources()
 
     async def changed(self, git_range: str, below: str = "") -> list[str]:
-        return [item.path for item in from_diff(await self.diff(git_range, below=below)) if isinstance(item, Source)]
+        return [item.path for item in await self.sources(git_range, below=below) if isinstance(item, Source)]
+
+    async def left_out(self, git_range: str, limits: Limits | None = None, below: str = "") -> dict[str, str]:
+        """File to reason."""
+        return {item.file: item.reason for item in await self.sources(git_range, limits, below) if isinstance(item, Skipped)}
 
 
 @pytest.fixture
@@ -95,7 +102,8 @@ async def test_before_the_first_commit_there_is_what_is_staged(tmp_path: Path) -
     subprocess.run(["git", "init", "-q", tmp_path / "new"], env=ENV, check=True)
     (tmp_path / "new" / "a.py").write_text("a\n")
     subprocess.run(["git", "add", "a.py"], cwd=tmp_path / "new", env=ENV, check=True)
-    assert "+a" in await git_diff(str(tmp_path / "new"), "staged", Limits(), ENV)
+    (tmp_path / "new" / "b.py").write_text("b\n")
+    assert "+a" in (await git_diff(str(tmp_path / "new"), "staged", Limits(), ENV)).text
 
 
 async def test_below_a_repositorys_top_only_the_workspace_is_compared(repository: Repository) -> None:
@@ -243,6 +251,63 @@ async def test_submodules_are_not_looked_into(repository: Repository, tmp_path: 
     repository.write(**{"a.py": "changed\n"})
     assert await repository.changed("HEAD") == ["a.py"]
     assert not ran.exists()
+    repository.git("-C", "sub", "-c", "core.fsmonitor=false", "commit", "-q", "-a", "-m", "planted-message")
+    assert await repository.changed("HEAD") == ["a.py"]
+    assert await repository.left_out("HEAD") == {"sub": "is a submodule; review it in its own folder"}
+    assert await repository.left_out("HEAD~1..HEAD") == {"sub": "is a submodule; review it in its own folder"}
+    assert not ran.exists()
+
+
+async def test_a_file_git_does_not_track_is_named_where_the_range_ends_at_the_files_as_they_are(repository: Repository) -> None:
+    repository.commit(**{"new/old.py": "x\n"})
+    repository.write(**{".gitignore": "made/\n", "made/x.py": "x\n", 'new/"\u00e4.py': "x\n", "new/deep/y.py": "y\n", "a.py": "changed\n"})
+    repository.write(**{"new/old.py": "changed\n"})
+    repository.git("add", "a.py", "new/old.py", ".gitignore")
+    Repository(repository.folder / "other")
+    untracked = "is not tracked by git, so it is in no range; add it, or name it in paths"
+    own = "is a repository of its own; review it in its own folder"
+    expected = {'new/"\u00e4.py': untracked, "new/deep/y.py": untracked, "other/": own}
+    for git_range in ("HEAD", "main", repository.git("rev-parse", "HEAD").strip()):
+        assert await repository.left_out(git_range) == expected
+        assert await repository.changed(git_range) == [".gitignore", "a.py", "new/old.py"]
+    assert await repository.left_out("HEAD", below="new") == {'"\u00e4.py': untracked, "deep/y.py": untracked}
+    assert await repository.left_out("staged") == {}
+    repository.git("commit", "-q", "-m", "two")
+    assert await repository.left_out("HEAD~1..HEAD") == await repository.left_out("HEAD^!") == {}
+    repository.git("add", "--intent-to-add", "new")
+    assert await repository.changed("HEAD") == ['new/"\u00e4.py', "new/deep/y.py"]
+
+
+async def test_of_very_many_files_git_does_not_track_the_rest_is_counted(repository: Repository) -> None:
+    repository.write(**{"a.py": "changed\n"}, **{f"new/{number:04}.py": "x\n" for number in range(1_003)})
+    left_out = await repository.left_out("HEAD")
+    assert len(left_out) == 1_001 and left_out["."] == "holds 3 more files that git does not track"
+    left_out = await repository.left_out("HEAD", Limits(max_diff_bytes=2_000))
+    assert left_out == {".": "holds very many files that git does not track; ignore what is made, and add what is written"}
+    assert await repository.changed("HEAD") == ["a.py"]
+
+
+async def test_what_is_in_conflict_is_left_out_and_said_to_be(repository: Repository) -> None:
+    repository.commit(**{"sub/c.py": "c\n"})
+    repository.git("checkout", "-q", "-b", "side")
+    repository.commit(**{"a.py": "side\n", "sub/c.py": "side\n", "fine.py": "f\n"})
+    repository.git("checkout", "-q", "main")
+    repository.commit(**{"a.py": "main\n", "sub/c.py": "main\n"})
+    with pytest.raises(subprocess.CalledProcessError):
+        repository.git("merge", "side")
+    conflict = "has conflicts that are not resolved"
+    for git_range in ("HEAD", "staged"):
+        assert await repository.changed(git_range) == ["fine.py"]
+        assert await repository.left_out(git_range) == {"a.py": conflict, "sub/c.py": conflict}
+        assert await repository.left_out(git_range, below="sub") == {"c.py": conflict}
+    assert await repository.changed("main...side") == ["a.py", "fine.py", "sub/c.py"]
+    assert await repository.left_out("main...side") == {}
+
+
+async def test_when_nothing_differs_but_something_was_left_out_it_is_named(repository: Repository) -> None:
+    repository.write(**{f"new{number}.py": "x\n" for number in range(7)})
+    with pytest.raises(InvalidInput, match=r"Nothing differs in 'HEAD'\. Left out: new0\.py is not tracked .*; and 2 more\.$"):
+        await repository.diff("HEAD")
 
 
 async def test_a_filter_that_cannot_be_switched_off_refuses_the_repository(repository: Repository) -> None:
