@@ -1,186 +1,181 @@
 """Where quoted code stands: models copy code well and count lines badly.
 
-Whitespace counts for nothing: the quote without any is looked for in the lines without any, and an offset leads back to its line.
-What is not found so is looked for approximately, by the method of BLAST: each three characters of the quote that stand in the
-text vote for where the quote would then begin, and only the places with most votes are compared in full.
+Quote and lines are made bare and laid end to end, so that they may be broken differently, and an offset leads back to its line.
+What is not there is looked for once more with small things forgiven, none of which changes what the code means.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
+from itertools import chain
 
-from tools.reviewing.quotes import bare, readings, segments
+from tools.reviewing.quotes import alike, bare, in_word, readings, segments, unescaped, without_comment
 from tools.reviewing.shapes import Line
 
-_SIMILAR = 0.85
-_AS_GOOD = 0.02
-_CANDIDATES = 12
 _MOST_READ = 10_000  # characters of a quote; where these begin, the rest does
-_MOST_COMPARED = 600  # characters of a quote that are compared approximately
-_MOST_PLACES = 400  # three characters that stand in more places tell nothing
+_MOST_IN_LINE = 8
 _FEW = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """The number, in the new file, of the line where a quote begins. `code` are the lines there when the quote is not quite the same."""
+
+    number: int
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Match:
-    """A place in `lines`, whether the match covers whole lines, and how many further segments follow it."""
+    """From which place in the lines to which, and whether that is whole lines."""
 
     place: int
+    last: int
     whole: bool
-    follow: int = 0
+    text: _Text
 
 
 class _Text:
-    """Lines without whitespace, one after the other. `places` are those of lines that have anything in them."""
+    """Bare lines laid end to end. `places` are those of lines that have anything in them, and `starts` and `ends` where they stand."""
 
-    def __init__(self, lines: Sequence[Line], marks: str) -> None:
+    def __init__(self, lines: Sequence[Line], pieces: Sequence[str], marks: str, forgive: bool) -> None:
+        self.marks = marks
         self.places: list[int] = []
         self.starts: list[int] = []
-        pieces: list[str] = []
+        self.ends: list[int] = []
+        shown = [place for place, line in enumerate(lines) if pieces[place] and (not line.mark or line.mark in marks)]
+        rows = [pieces[place] for place in shown]
+        laid: list[str] = []
         length = 0
-        for place, line in enumerate(lines):
-            if (not line.mark or line.mark in marks) and (piece := bare(line.text)):
+        for place, piece in zip(shown, alike(rows) if forgive else rows, strict=True):
+            if piece:
+                gap = " " if laid and in_word(laid[-1][-1] + piece[0], 1) else ""
                 self.places.append(place)
-                self.starts.append(length)
-                pieces.append(piece)
-                length += len(piece)
-        self.text = "".join(pieces)
+                self.starts.append(length + len(gap))
+                laid += [gap, piece]
+                length += len(gap) + len(piece)
+                self.ends.append(length)
+        self.text = "".join(laid)
 
     def row(self, offset: int) -> int:
         """Which of the lines with anything in them the offset is in."""
         return bisect_right(self.starts, offset) - 1
 
-    def end(self, row: int) -> int:
-        return self.starts[row] if row < len(self.starts) else len(self.text)
-
-    def edge(self, offset: int) -> bool:
-        """Tell whether a line begins or the last one ends at the offset."""
-        at = bisect_left(self.starts, offset)
-        return offset == self.end(at)
-
     def offsets(self, needle: str) -> Iterator[int]:
-        at = self.text.find(needle)
+        """Where it stands, at most so often in each line: what stands everywhere must not cost more than the lines are long."""
+        at, row, seen = self.text.find(needle), -1, 0
         while at >= 0:
             yield at
-            at = self.text.find(needle, at + 1)
+            here = self.row(at)
+            row, seen = here, seen + 1 if here == row else 1
+            if seen < _MOST_IN_LINE:
+                at = self.text.find(needle, at + 1)
+            else:
+                at = self.text.find(needle, self.starts[row + 1]) if row + 1 < len(self.starts) else -1
 
-    def matches(self, needle: str) -> Iterator[tuple[int, _Match]]:
-        """Yield the offset behind each match, and the match. A very short needle matches only whole lines."""
+    def match(self, at: int, end: int) -> _Match:
+        first, last = self.row(at), self.row(end - 1)
+        whole = at == self.starts[first] and end == self.ends[last]
+        return _Match(self.places[first], self.places[last], whole, self)
+
+    def matches(self, needle: str) -> Iterator[_Match]:
+        """Yield where the needle stands, and not as a part of a word. A very short one matches only whole lines."""
         for at in self.offsets(needle):
-            whole = self.edge(at) and self.edge(at + len(needle))
-            if whole or len(needle) >= _FEW:
-                yield at + len(needle), _Match(self.places[self.row(at)], whole)
+            end = at + len(needle)
+            found = self.match(at, end)
+            if found.whole or (len(needle) >= _FEW and not in_word(self.text, at) and not in_word(self.text, end)):
+                yield found
+
+    def spread(self, parts: Sequence[str]) -> Iterator[_Match]:
+        """Yield where the first of the parts stands with all others behind it, in order. The work is linear in text and parts."""
+        others = [list(self.offsets(part)) for part in parts[1:]]
+        for at in self.offsets(parts[0]):
+            end = at + len(parts[0])
+            for part, offsets in zip(parts[1:], others, strict=True):
+                after = bisect_left(offsets, end)
+                if after == len(offsets):
+                    return
+                end = offsets[after] + len(part)
+            yield self.match(at, end)
 
 
-def find_line(lines: Sequence[Line], quote: str, near: int | None) -> int | None:
-    """Return the number, in the new file, of the line where the quoted code begins, None when it is not there.
+def find_place(lines: Sequence[Line], quote: str, near: int | None) -> Place | None:
+    """Return where the quoted code begins, None when it is not there.
 
     Of several places, those that are whole lines come first, then those nearest to `near`, then the earliest. A removed line's
-    number is that of the next line that there is. What stands nowhere exactly may stand somewhere with small differences.
+    number is that of the next line that there is.
     """
-    texts = _texts(lines)
     meant = readings(quote[:_MOST_READ])
-    for matches in (_exact(texts, meant), _in_segments(texts, meant), _approximate(texts, meant)):
-        for found in matches:
-            if found:
-                return _nearest(lines, found, near)
+    numbers = _numbers(lines)
+    pieces = [bare(line.text) for line in lines]
+    texts = _texts(lines, pieces)
+    for matches in chain(_exact(texts, meant), _in_segments(texts, meant)):
+        if found := _nearest(lines, numbers, matches, near):
+            return Place(found[1])
+    for matches in _forgiving(lines, pieces, meant):
+        if found := _nearest(lines, numbers, matches, near):
+            return Place(found[1], _code(lines, found[0]))
     return None
 
 
-def _texts(lines: Sequence[Line]) -> list[_Text]:
+def _texts(lines: Sequence[Line], pieces: Sequence[str], *, forgive: bool = False) -> list[_Text]:
     """What a quote may be from: the new side, the old side, and both as a diff shows them."""
-    if any(line.mark == "-" for line in lines):
-        return [_Text(lines, " +"), _Text(lines, " -"), _Text(lines, " +-")]
-    return [_Text(lines, " +")]
+    sides = (" +", " -", " +-") if any(line.mark == "-" for line in lines) else (" +",)
+    return [_Text(lines, pieces, marks, forgive) for marks in sides]
 
 
-def _exact(texts: list[_Text], meant: list[str]) -> Iterator[list[_Match]]:
+def _exact(texts: list[_Text], meant: list[str]) -> Iterator[Iterator[_Match]]:
     for reading in meant:
-        yield [match for text in texts for _, match in text.matches(bare(reading))]
+        yield (match for text in texts for match in text.matches(bare(reading)))
 
 
-def _in_segments(texts: list[_Text], meant: list[str]) -> Iterator[list[_Match]]:
-    """Matches of the first segment that is found, each with how many of the others follow it."""
+def _in_segments(texts: list[_Text], meant: list[str]) -> Iterator[Iterator[_Match]]:
+    """Where all that stands between ellipses does; next to one a word may be cut."""
     for reading in meant:
         parts = segments(reading)
-        for number, part in enumerate(parts):
-            yield [
-                _Match(match.place, match.whole, _following(text, end, parts[number + 1 :]))
-                for text in texts
-                for end, match in text.matches(part)
-            ]
+        if parts and parts != [bare(reading)]:
+            yield (match for text in texts for match in text.spread(parts))
 
 
-def _following(text: _Text, offset: int, parts: Sequence[str]) -> int:
-    found = 0
-    for part in parts:
-        at = text.text.find(part, offset)
-        if at >= 0:
-            found += 1
-            offset = at + len(part)
-    return found
+def _forgiving(lines: Sequence[Line], pieces: Sequence[str], meant: list[str]) -> Iterator[Iterator[_Match]]:
+    """Where the quote stands but for quotation marks and the like, wrong escapes, and comments it left out."""
+    words = dict.fromkeys(_alike(text) for one in meant for text in (one, *unescaped(one)))
+    code = [bare(short) if (short := without_comment(line.text)) != line.text else piece for line, piece in zip(lines, pieces, strict=True)]
+    for rows in (pieces, code):
+        texts = _texts(lines, rows, forgive=True)
+        for needle in words:
+            yield (match for text in texts for match in text.matches(needle))
 
 
-def _approximate(texts: list[_Text], meant: list[str]) -> Iterator[list[_Match]]:
-    """The places whose likeness is within a hair of the greatest, over all texts and readings."""
-    scored = [
-        scored_match
-        for needle in dict.fromkeys(bare(reading)[:_MOST_COMPARED] for reading in meant)
-        if len(needle) >= 2 * _FEW
-        for text in texts
-        for scored_match in _similar(text, needle)
-    ]
-    best = max((ratio for ratio, _ in scored), default=0.0)
-    yield [match for ratio, match in scored if ratio >= max(_SIMILAR, best - _AS_GOOD)]
+def _alike(text: str) -> str:
+    return bare("\n".join(alike([bare(row) for row in text.split("\n")])))
 
 
-def _similar(text: _Text, needle: str) -> Iterator[tuple[float, _Match]]:
-    matcher = SequenceMatcher(autojunk=False)
-    matcher.set_seq2(needle)
-    for row in _voted(text, needle):
-        start = text.starts[row]
-        after = bisect_left(text.starts, start + len(needle))
-        ends = {min(start + len(needle), len(text.text)), text.end(after), text.end(max(after - 1, row + 1))}
-        ratios: list[float] = []
-        for end in ends:
-            matcher.set_seq1(text.text[start:end])
-            if matcher.quick_ratio() >= _SIMILAR:
-                ratios.append(matcher.ratio())
-        if ratios:
-            yield max(ratios), _Match(text.places[row], whole=True)
+def _nearest(
+    lines: Sequence[Line], numbers: Sequence[int | None], matches: Iterator[_Match], near: int | None
+) -> tuple[_Match, int] | None:
+    numbered = ((match, number) for match in matches if (number := numbers[match.place]) is not None)
 
-
-def _voted(text: _Text, needle: str) -> list[int]:
-    """The rows where the quote may begin, those with most votes first, and their neighbours."""
-    votes: Counter[int] = Counter()
-    for at in range(len(needle) - _FEW + 1):
-        piece = needle[at : at + _FEW]
-        if text.text.count(piece) <= _MOST_PLACES:
-            votes.update(text.row(max(offset - at, 0)) for offset in text.offsets(piece))
-    best = [row for row, _ in votes.most_common(_CANDIDATES)]
-    return [row for row in dict.fromkeys(near for one in best for near in (one, one + 1, one - 1)) if 0 <= row < len(text.starts)]
-
-
-def _nearest(lines: Sequence[Line], found: list[_Match], near: int | None) -> int | None:
-    numbered = [(match, number) for match in found if (number := _number(lines, match.place)) is not None]
-    if not numbered:
-        return None
-
-    def order(one: tuple[_Match, int]) -> tuple[int, bool, int, bool, int]:
+    def order(one: tuple[_Match, int]) -> tuple[bool, int, bool, int]:
         match, number = one
         distance = abs(number - near) if near is not None else 0
-        return -match.follow, not match.whole, distance, lines[match.place].number is None, number
+        return not match.whole, distance, lines[match.place].number is None, number
 
-    return min(numbered, key=order)[1]
+    return min(numbered, key=order, default=None)
 
 
-def _number(lines: Sequence[Line], place: int) -> int | None:
-    """The line's number, or the next one's that has one, or the last one's."""
-    after = next((lines[at].number for at in range(place, len(lines)) if lines[at].number is not None), None)
-    if after is not None:
-        return after
-    return next((line.number for line in reversed(lines[:place]) if line.number is not None), None)
+def _numbers(lines: Sequence[Line]) -> list[int | None]:
+    """For each line its number, or the next one's that has one, or the last one's."""
+    following = next((line.number for line in reversed(lines) if line.number is not None), None)
+    numbers: list[int | None] = []
+    for line in reversed(lines):
+        following = following if line.number is None else line.number
+        numbers.append(following)
+    return numbers[::-1]
+
+
+def _code(lines: Sequence[Line], match: _Match) -> str:
+    found = lines[match.place : match.last + 1]
+    return "\n".join(line.text for line in found if not line.mark or line.mark in match.text.marks)

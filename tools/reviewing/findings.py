@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from conversation.fences import label
 from tools.bounds import clean
 from tools.lenient import Written, known, words
-from tools.reviewing.anchors import find_line
+from tools.reviewing.anchors import find_place
 from tools.reviewing.parts import Excerpt, Part
 from tools.reviewing.shapes import Line
 from tools.structured import values
@@ -158,20 +158,20 @@ def anchored(written: WrittenFinding, part: Part, reviewer: str, seat: str = "")
     if path is None:
         return None
     lines = [line for excerpt in part.excerpts if excerpt.path == path for line in excerpt.lines]
-    number = find_line(lines, written.quote, written.line)
-    if number is None:
+    place = find_place(lines, written.quote, written.line)
+    if place is None:
         return None
     is_diff = any(excerpt.is_diff for excerpt in part.excerpts if excerpt.path == path)
     return Finding(
         severity=written.severity,
         file=path,
-        line=number,
+        line=place.number,
         title=_fit(written.title.strip(), 200),
         detail=_fit(written.detail.strip(), 4_000),
         suggestion=_fit(written.suggestion.strip(), 4_000),
-        quote=_fit(written.quote.strip("\n"), 2_000),
+        quote=_fit((place.code or written.quote).strip("\n"), 2_000),
         found_by=(reviewer,),
-        context=Excerpt(path, _around(lines, number), is_diff, whole=False),
+        context=Excerpt(path, _around(lines, place.number), is_diff, whole=False),
         seat=seat,
     )
 

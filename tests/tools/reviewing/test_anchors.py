@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
+import re
+import sys
 import sysconfig
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tools.reviewing.anchors import find_line
-from tools.reviewing.quotes import readings, segments
+from tools.reviewing.anchors import Place, find_place
+from tools.reviewing.quotes import bare, readings, segments
 from tools.reviewing.sources import Line, Source, from_diff
 
 ROOT = Path(__file__).parents[3]
@@ -41,6 +43,11 @@ def lines(text: str) -> list[Line]:
     return [Line(number, "", row) for number, row in enumerate(text.removesuffix("\n").split("\n"), 1)]
 
 
+def find_line(rows: Sequence[Line], quote: str, near: int | None) -> int | None:
+    place = find_place(rows, quote, near)
+    return place and place.number
+
+
 @pytest.mark.parametrize(
     ("quote", "near", "number"),
     [
@@ -65,16 +72,27 @@ def lines(text: str) -> list[Line]:
         ("def second(\n    # ... the rest is the same\n    return total", 1, 9),
         ("... return total", 1, 17),
         ("return total ...", 1, 17),
-        ("def gone():\n...\ndef second(", 1, 9),
+        ("def first(a, b):\n...\nreturn total", 1, 3),
+        ("def first(a, b):\n...\nreturn tot ...", 1, 3),
+        ("def gone():\n...\ndef second(", 1, None),
+        ("return total\n...\ndef second(", 1, None),
         ("return None\n...\nreturn total", None, 7),
         ("&lt;file path=\"x\"> is a tag", 1, 14),
-        ("total = [value for _ in range(4)] # <file path='x'> is a tag", 1, 14),
-        ("def second(\n    values: int,\n    *,\n    flags: bool = False,", 1, 9),
+        ("total = [value for _ in range(3)] # <file path='x'> is a tag", 1, 14),
+        ("total = [value for _ in range(4)] # <file path=\"x\"> is a tag", 1, None),
+        ("total = [value for _ in range(3)]\nif flag:", 1, 14),
+        ("def second(value: int, *, flag: bool = False) -> list[int]:", 2, 9),
+        ("def second(\n    values: int,\n    *,\n    flags: bool = False,", 1, None),
+        ("rst(a, b):", 1, None),
+        ("if flag", 1, 15),
+        ("if fla", 1, None),
+        ("return Non", 1, None),
         ("), ", 1, None),
         (")", 1, None),
         ("*,", 1, 11),
         ("b)", 1, None),
         ("first(a", 20, 3),
+        ("deffirst(a", 20, None),
         ("while True:\n    launch_missiles()", 5, None),
         ("    \n", 5, None),
         ("", 5, None),
@@ -108,6 +126,104 @@ def test_a_quote_of_any_length_is_looked_for_by_its_beginning() -> None:
         assert time.thread_time() - begun < 5
 
 
+@pytest.mark.parametrize(
+    ("code", "quote"),
+    [
+        ("if x != 1:", "if x == 1:"),
+        ("if x == 10:", "if x == 1"),
+        ("return not ok", "return ok"),
+        ("return ok", "return not ok"),
+        ("if a < b:", "if a <= b:"),
+        ("if a <= b:", "if a < b:"),
+        ("total += count", "total -= count"),
+        ("return items[len(items) - 1]", "return items[len(items)]"),
+        ("timeout = 30.0", "timeout = 300"),
+        ("max = 10", "x = 1"),
+        ("if user in allowed:", "if user not in allowed:"),
+        ("if a and b:", "if a or b:"),
+        ("except ValueError:", "except Exception:"),
+        ("x = 1", "x = 1,"),
+        ("f(users)", "f(user)"),
+        ("if (done)", "if (done);"),
+        ("parts = text.split('')", "parts = text.split('\\n')"),
+        ("return x  // 2", "return x // 3"),
+        ("return a // 2\nb()", "return a\nb()"),
+        ("if x != 1:\n    return None", "if x == 1:\n    ...\n    return None"),
+    ],
+)
+def test_code_that_means_something_else_is_not_what_a_quote_says(code: str, quote: str) -> None:
+    assert find_place(lines(f"import os\n{code}\nos.exit()\n"), quote, 2) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "quote"),
+    [
+        ('print("a")', "print('a')"),
+        ("say(`a`, 'b')", 'say(`a`, "b")'),
+        ("# it's \u2013 fine", "# it\u2019s - fine"),
+        ("f(\n    a,\n    b,\n)", "f(a, b)"),
+        ("f(\n    'a',\n    b,\n)", 'f("a", b)'),
+        ("a = 1  # one\nb = 2", "a = 1\nb = 2"),
+        ("a = 1;  // one\nb = 2", "a = 1;\nb = 2"),
+        ("a()\n# both\nb()", "a()\nb()"),
+        ('re.sub(r"\\d", "")', 're.sub(r"\\\\d", "")'),
+        ('print("a\\nb")\nprint("c")', 'print("a\nb")\nprint("c")'),
+    ],
+)
+def test_what_is_not_quite_the_same_but_means_it_comes_with_the_code_that_is_there(code: str, quote: str) -> None:
+    assert find_place(lines(f"import os\n{code}\n"), quote, 2) == Place(2, code)
+
+
+def test_a_quote_that_stands_in_a_diff_but_for_its_marks_comes_with_the_lines_of_its_side() -> None:
+    (source,) = from_diff('--- a/x.py\n+++ b/x.py\n@@ -1,3 +1,3 @@\n def f():\n-    old("a")\n+    new("b")\n     end("c")\n')
+    assert isinstance(source, Source)
+    assert find_place(source.lines, "new('b')\nend('c')", None) == Place(2, '    new("b")\n    end("c")')
+    assert find_place(source.lines, "def f():\nold('a')\nend('c')", None) == Place(1, 'def f():\n    old("a")\n    end("c")')
+
+
+def work(rows: list[Line], quote: str) -> int:
+    """How many calls, of functions in Python and in C, a search makes: the same on any machine."""
+    calls = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        find_place(rows, quote, 1)
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("code", "quote"),
+    [
+        (["x = f(a)"], "x = f(a)\n...\n" * 3_000),
+        (["x = f(a)"], "x = f(a) ... y = g(b)"),
+        (["x = f(a)"], "\n".join(["x = f(a)"] * 2_000)),
+        (["a" * 200], "aaaa"),
+        (["a;" * 100], "a; ... a; ... b"),
+        (["def f():", "    return 1"], "def f():\n...\nreturn 1\n...\ndef f():\n...\nreturn 2"),
+        (["-x", "+y"], "x\n...\nx\n...\ny"),
+    ],
+)
+def test_twice_the_code_is_twice_the_work_whatever_is_quoted(code: list[str], quote: str) -> None:
+    def made(number: int) -> list[Line]:
+        rows = [row for _ in range(number) for row in code]
+        return [Line(at if row[0] != "-" else None, row[0] if row[0] in "+-" else "", row) for at, row in enumerate(rows, 1)]
+
+    once, twice = work(made(1_000), quote), work(made(2_000), quote)
+    assert twice < 2.3 * once
+    assert twice < 1_500_000
+
+
+def test_of_a_quote_with_very_many_ellipses_the_first_stretches_are_looked_for() -> None:
+    assert len(segments("x = f(a) ... " * 3_000)) == 20
+
+
 def test_nothing_stands_in_no_lines() -> None:
     assert find_line([], "def f():", 1) is None
     assert find_line(lines("\n\n"), "def f():", 1) is None
@@ -138,10 +254,10 @@ DIFF = """\
         ("def f():\n    new = compute(2)", 20),
         ("def f():\n    old = compute(1)\n    stay = old + 1\n    return new", 20),
         ("# the last", 24),
-        ("stay == older + 1", 21),
+        ("stay == old + 1", None),
     ],
 )
-def test_in_a_diff_removed_lines_stand_where_the_next_line_does(quote: str, number: int) -> None:
+def test_in_a_diff_removed_lines_stand_where_the_next_line_does(quote: str, number: int | None) -> None:
     (source,) = from_diff(DIFF)
     assert isinstance(source, Source)
     assert find_line(source.lines, quote, None) == number
@@ -183,10 +299,10 @@ def test_a_quote_is_read_literally_first_and_then_without_what_was_added(quote: 
     ("quote", "stretches"),
     [
         ("a = b", ["a=b"]),
-        ("def f():\n    ...\n    return x", ["deff():", "returnx"]),
-        ("def f():\n    # ... (unchanged)\n    return x", ["deff():", "returnx"]),
-        ("def f(): ... return x", ["deff():", "returnx"]),
-        ("\u2026 return x \u2026", ["returnx"]),
+        ("def f():\n    ...\n    return x", ["def f():", "return x"]),
+        ("def f():\n    # ... (unchanged)\n    return x", ["def f():", "return x"]),
+        ("def f(): ... return x", ["def f():", "return x"]),
+        ("\u2026 return x \u2026", ["return x"]),
         ("[...]\nab\n...", []),
         ("first()\n[... 12 lines cut ...]\nlast()", ["first()", "last()"]),
     ],
@@ -278,25 +394,74 @@ def test_quotes_of_real_files_are_found_where_they_stand_after_random_edits(reco
     assert strict >= 1800
 
 
-def test_quotes_with_small_mistakes_are_found_in_real_files() -> None:
-    """Of 300 quotes of one to four rows with a letter in twenty-five wrong, at least 95 in 100 are found at their line or an equal one."""
+_TOKEN = re.compile(r"(?P<number>\b\d+\b)|(?P<word>\b[A-Za-z_]\w+\b)|(?P<operator>==|!=|<=|>=|<|>|\+|-|\*|\band\b|\bor\b|\bnot \b)")
+_PAIRS = [("==", "!="), ("<=", "<"), (">=", ">"), ("+", "-"), ("and", "or")]
+_OTHER = {**dict(_PAIRS), **{other: one for one, other in _PAIRS}, "*": "+", "not ": ""}
+
+
+def changed(chance: random.Random, text: str) -> str | None:
+    """The text with one number, name, keyword or operator changed, so that it means something else."""
+    found = [match for match in _TOKEN.finditer(text) if text[: match.start()].rpartition("\n")[2].strip()]
+    if not found:
+        return None
+    match = chance.choice(found)
+    word = match[0]
+    if match.lastgroup == "number":
+        other = chance.choice([str(int(word) + 1), f"{word}0", f"{word[:-1]}"])
+    elif match.lastgroup == "operator":
+        other = _OTHER[word]
+    else:
+        other = _OTHER.get(word) or chance.choice([f"{word}s", f"not {word}", word[:-1], word[::-1], "other", f"x_{word}"])
+    return text[: match.start()] + other + text[match.end() :]
+
+
+def test_a_quote_that_means_something_else_than_the_code_is_not_found_in_real_files() -> None:
+    """Of 2,000 quotes with one token changed none is found, but where the changed text stands as well."""
     chance = random.Random(7)
     files = real_files()
-    right = tried = 0
-    while tried < 300:
+    tried = 0
+    while tried < 2000:
         rows = chance.choice(files)
         at = chance.randrange(len(rows) - 4)
-        quoted = rows[at : at + chance.randrange(1, 5)]
-        if len("".join(quoted[0].split())) < 10:
+        quoted = "\n".join(rows[at : at + chance.randrange(1, 5)])
+        text = None if "..." in quoted else changed(chance, quoted)
+        if text is None or not bare(text):
             continue
-        text = list("\n".join(quoted))
-        for place in chance.sample(range(len(text)), max(1, len(text) // 25)):
-            text[place] = chance.choice("abcdefghijklmnopqrstuvwxyz")
         tried += 1
-        found = find_line([Line(number, "", row) for number, row in enumerate(rows, 1)], "".join(text), at + 1)
-        right += found in places(rows, quoted)
-    print(f"of 300 mistaken quotes {right} found")
-    assert right >= 285
+        if find_place(lines("\n".join(rows)), text, at + 1) is not None:
+            everything = " ".join("\n".join(rows).split())
+            assert any(" ".join(one.split()) in everything or bare(one) in bare(everything) for one in readings(text)), text
+
+
+def copied(chance: random.Random, text: str) -> str:
+    """The text as a model may give it: changed, and meaning the same."""
+    match chance.choice(["marks", "blanks", "numbers", "escapes", "comments"]):
+        case "marks":
+            return text.replace('"', "'") if '"' in text else text.replace("'", '"')
+        case "blanks":
+            return "\n".join(" " * chance.randrange(9) + "  ".join(row.split()) for row in text.split("\n") if row.strip())
+        case "numbers":
+            return "\n".join(f"{number}\t{row}" for number, row in enumerate(text.split("\n"), 70))
+        case "escapes":
+            return text.replace("\\", "\\\\")
+        case _:
+            return "\n".join(re.sub(r"  # [^'\"]*$", "", row) for row in text.split("\n"))
+
+
+def test_quotes_as_models_copy_them_are_found_in_real_files() -> None:
+    """Of 1,000 quotes with other marks, blanks or escapes, or without comments, 99 in 100 are found at their line or an equal one."""
+    chance = random.Random(11)
+    files = real_files()
+    wrong: list[str] = []
+    for _ in range(1000):
+        rows = chance.choice(files)
+        at = chance.choice([place for place in range(len(rows) - 4) if len(bare(rows[place])) >= 10])
+        quoted = rows[at : at + chance.randrange(1, 5)]
+        text = copied(chance, "\n".join(quoted))
+        if find_line(lines("\n".join(rows)), text, at + 1) not in places(rows, quoted):
+            wrong.append(text)
+    print(f"of 1,000 copied quotes {len(wrong)} not found")
+    assert len(wrong) <= 10, wrong
 
 
 def test_a_file_of_five_thousand_lines_is_searched_in_a_tenth_of_a_second() -> None:
@@ -304,9 +469,10 @@ def test_a_file_of_five_thousand_lines_is_searched_in_a_tenth_of_a_second() -> N
     rows = [f"    value_{number % 97} = compute(argument_{number}, other={number % 13})  # and so on" for number in range(5000)]
     many = [Line(number, "", row) for number, row in enumerate(rows, 1)]
     absent = "while not ready(thing):\n    wait_for(thing, timeout=30)\n    log.debug('still waiting for %s', thing)\n"
-    mistaken = "value_66 = computes(argument_4013, others=9)"
+    mistaken = "value_66 = compute(argument_4013, other=8)"
+    commented = "value_36 = compute(argument_4013, other=9)\nvalue_37 = compute(argument_4014, other=10)"
     best: dict[str, float] = {}
-    for quote, number in ((absent, None), (mistaken, 4014), (rows[4000], 4001)):
+    for quote, number in ((absent, None), (mistaken, None), (commented, 4014), (rows[4000], 4001)):
         for _ in range(5):
             begun = time.thread_time()
             assert find_line(many, quote, 10) == number
