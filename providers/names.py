@@ -30,6 +30,11 @@ def tail(model_id: str) -> str:
     return model_id.rsplit("/", 1)[-1]
 
 
+def served_as(model_id: str) -> str:
+    """Return what a model is called wherever it is served: of anthropic/claude-sonnet-4.5 and claude-sonnet-4-5@20250929 the same."""
+    return folded(tail(model_id).partition("@")[0])
+
+
 def family(model_id: str) -> str | None:
     """Return the family an id belongs to: sonnet of anthropic/claude-sonnet-4.5; None when it is none of them."""
     words = re.split(r"[^a-z]+", tail(model_id).lower())

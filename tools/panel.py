@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -17,6 +17,7 @@ from conversation.tokens import estimate_tokens
 from providers.base import ModelInfo
 from providers.catalogue import AUTO, Catalogue
 from providers.chain import Reply
+from providers.names import served_as
 from tools.app import Call
 from tools.bounds import clean
 from tools.texts import filled, text
@@ -49,7 +50,7 @@ Members = list[Annotated[Member, BeforeValidator(_named, json_schema_input_type=
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """One place of the panel: its letter, the models that may take it in order, the side it argues."""
+    """One place of the panel: its letter, the models that may take it in order, none of them another's, the side it argues."""
 
     letter: str
     routes: tuple[ModelInfo, ...]
@@ -121,7 +122,25 @@ def seats(catalogue: Catalogue, models: Sequence[Member] | None) -> tuple[Seat, 
             hint = "Name it once, or give each a stance of its own."
             raise InvalidInput(f"models: {seat.name} is there twice with one stance.", hint=hint)
         found[seat.name, seat.side] = seat
-    return tuple(found.values())
+    return _apart(tuple(found.values()))
+
+
+def _apart(panel: Sequence[Seat]) -> tuple[Seat, ...]:
+    """Return the seats with models that only they may fail over to: one model in two seats of a side would agree with itself.
+
+    What a seat asks first is its own; the rest goes round. A seat may come to have nothing to fail over to, and then fails.
+    """
+    holders: dict[tuple[str, str], set[str]] = {}
+    kept: dict[str, list[ModelInfo]] = {seat.letter: [] for seat in panel}
+    for rank in range(max(len(seat.routes) for seat in panel)):
+        for seat in panel:
+            for model in seat.routes[rank : rank + 1]:
+                held = [holders.setdefault((name, seat.side), set()) for name in (model.name, served_as(model.id))]
+                if rank == 0 or all(not letters or seat.letter in letters for letters in held):
+                    kept[seat.letter].append(model)
+                    for letters in held:
+                        letters.add(seat.letter)
+    return tuple(replace(seat, routes=tuple(kept[seat.letter])) for seat in panel)
 
 
 def _wording(member: Member) -> str | None:

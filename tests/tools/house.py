@@ -70,6 +70,7 @@ class House:
         limits: Limits | None = None,
         roles: RoleBook | None = None,
         models: Mapping[str, Sequence[ModelInfo]] | None = None,
+        aliases: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.upstreams = {name: Upstream(name, f"I am {name}") for name in MODELS}
         self.health = LocalHealth()
@@ -87,7 +88,7 @@ class House:
         ]
         problems = {name: None if name in configured else "No key is set." for name in MODELS}
         self.app = App(
-            catalogue=Catalogue(specs, problems=problems, order=list(MODELS)),
+            catalogue=Catalogue(specs, problems=problems, order=list(MODELS), aliases=aliases),
             chain=Chain(self.upstreams.__getitem__, self.health, budget=budget),
             store=self.store,
             files=FileReader(workspace, limits=limits),

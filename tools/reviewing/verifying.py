@@ -14,6 +14,7 @@ from conversation.fences import defuse
 from conversation.messages import Usage
 from providers.base import ModelInfo
 from providers.catalogue import AUTO
+from providers.names import served_as
 from tools.app import Call
 from tools.bodies import Bodies
 from tools.lenient import Written, known, words
@@ -103,10 +104,13 @@ async def _judge(call: Call, finding: Finding) -> Judged:
 def others(call: Call, found_by: Sequence[str]) -> tuple[ModelInfo, ...]:
     """Return the models to check what others found: the chain's without the finders, else another one of the same providers.
 
-    With a single model there is at all, it checks its own finding, with fresh eyes.
+    A finder at another provider comes last. With a single model there is at all, it checks its own finding, with fresh eyes.
     """
     catalogue = call.app.catalogue
     chain = catalogue.routes(AUTO)
-    models = (model for provider in catalogue.chain for model in catalogue.models(provider) if model.source != "live")
-    fresh = tuple(model for model in chain if model.name not in found_by)
-    return fresh or tuple(model for model in models if model.name not in found_by)[:1] or chain
+    listed = (model for provider in catalogue.chain for model in catalogue.models(provider) if model.source != "live")
+    finders = {served_as(name) for name in found_by}
+    fresh = tuple(model for model in chain if served_as(model.id) not in finders)
+    fresh = fresh or tuple(model for model in listed if served_as(model.id) not in finders)[:1]
+    elsewhere = tuple(model for model in chain if model.name not in found_by and model not in fresh)
+    return (*fresh, *elsewhere) or chain
