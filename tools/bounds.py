@@ -33,10 +33,19 @@ def clean(text: str) -> str:
     return text
 
 
+def cut(text: str, most: int) -> str:
+    """Return the text, its end given up for an ellipsis when it has more than `most` characters."""
+    return text if len(text) <= most else text[: most - 1] + "\u2026"
+
+
 def one_line(text: str, most: int) -> str:
     """Return the text on one line, without control characters, cut to `most` characters."""
-    flat = "".join(char if char.isprintable() else "\ufffd" for char in " ".join(text.split()))
-    return flat if len(flat) <= most else flat[: most - 1] + "\u2026"
+    return cut(printable(" ".join(text.split())), most)
+
+
+def printable(text: str) -> str:
+    """Return the text with control characters replaced."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
 def cleaned(value: Any) -> Any:

@@ -14,6 +14,7 @@ from providers.chain import Reply
 from tools.app import Call
 from tools.asking import SYSTEM
 from tools.bodies import Bodies
+from tools.bounds import cut
 from tools.condensing import Condenser
 from tools.panel import Failure, Position, Seat, gathered, nobody, side_by_side
 from tools.structured import Structured, ask_structured, continued
@@ -201,7 +202,7 @@ def _judge(made: Outcome, found: Structured[WrittenOutcome], evidence: Evidence)
         return
     made.agreements, made.disagreements = evidence.agreements(written.agreements), evidence.disagreements(written.disagreements)
     made.recommendation, made.confidence = written.recommendation, written.confidence
-    made.reason = written.confidence_reason[:_LONGEST_REASON]
+    made.reason = cut(written.confidence_reason, _LONGEST_REASON)
     if evidence.dropped:
         message = f"{evidence.dropped} of what {found.model.name} says of the answers was dropped: no quote for it stands in them."
         made.warnings.append(Warned(code="unsupported_claim", message=message))

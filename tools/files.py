@@ -22,6 +22,7 @@ from pathlib import Path, PurePath
 from conversation.messages import Warned
 from conversation.scrub import scrub
 from conversation.threads import Attachment
+from tools.bounds import cut, printable
 from tools.limits import Limits
 from tools.refusals import Refused, check_content, check_name, decode, image_type
 
@@ -309,5 +310,4 @@ def _shown(named: str) -> str:
 
 def shown_name(named: str) -> str:
     """Return the name as the caller wrote it, on one line, of bounded length, without home paths."""
-    flat = "".join(char if char.isprintable() else "\ufffd" for char in scrub(named))
-    return flat if len(flat) <= 200 else flat[:199] + chr(0x2026)
+    return cut(printable(scrub(named)), 200)

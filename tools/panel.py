@@ -19,7 +19,7 @@ from providers.catalogue import AUTO, Catalogue
 from providers.chain import Reply
 from providers.names import served_as
 from tools.app import Call
-from tools.bounds import clean
+from tools.bounds import clean, cut
 from tools.texts import filled, text
 
 T = TypeVar("T")
@@ -89,7 +89,7 @@ class Position:
     def holder(self) -> str:
         """The exact name of the model, with its side when it argues one."""
         name, side = self.reply.model.name, self.seat.side
-        return f"{name} ({side if len(side) <= 60 else side[:60] + chr(0x2026)})" if side else name
+        return f"{name} ({cut(side, 60)})" if side else name
 
 
 @dataclass(frozen=True, slots=True)

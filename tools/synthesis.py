@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 from pydantic import Field, field_validator, model_validator
 
 from conversation.messages import Frozen
+from tools.bounds import cut
 from tools.lenient import Written, known, words
 from tools.panel import LETTERS, Position, anonymous
 
@@ -211,7 +212,7 @@ _LONGEST = 1_000
 
 def _fit(text: str) -> str:
     """Return the text, cut at some length: one statement must not crowd out the others."""
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} \u2026"
+    return cut(text, _LONGEST)
 
 
 _SIGNS = str.maketrans("\u2018\u2019\u201c\u201d\u2013\u2014", "''\"\"--", "*`_")

@@ -144,7 +144,7 @@ class _Reader:
         elif row.startswith(("diff --cc ", "diff --combined ")):
             self.files.append(_File(new=name_of(row.split(" ", 2)[2]), header=True, says="is in a merge, which no plain diff shows"))
         elif row.startswith(_UNMERGED):
-            self.files.append(_File(new=name_of(row.removeprefix(_UNMERGED)), header=True, says=IN_CONFLICT))
+            self.files.append(_File(new=row.removeprefix(_UNMERGED), header=True, says=IN_CONFLICT))
         elif self.files and self.files[-1].header:
             self._detail(self.files[-1], row)
         elif found := _BINARY.fullmatch(row):

@@ -76,7 +76,8 @@ class Compared:
         """Return the files of the diff, then those left out, each only once: what is in conflict shows git's marks, and no code."""
         names = {one.file for one in self.left_out}
         files = from_diff(self.text)
-        return [*(file for file in files if (file.path if isinstance(file, Source) else file.file) not in names), *self.left_out]
+        shown = (file for file in files if (shown_name(file.path) if isinstance(file, Source) else file.file) not in names)
+        return [*shown, *self.left_out]
 
 
 async def git_diff(workspace: str, git_range: str, limits: Limits, env: Mapping[str, str] | None = None) -> Compared:

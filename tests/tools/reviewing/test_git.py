@@ -290,17 +290,17 @@ async def test_of_very_many_files_git_does_not_track_the_rest_is_counted(reposit
 async def test_what_is_in_conflict_is_left_out_and_said_to_be(repository: Repository) -> None:
     repository.commit(**{"sub/c.py": "c\n"})
     repository.git("checkout", "-q", "-b", "side")
-    repository.commit(**{"a.py": "side\n", "sub/c.py": "side\n", "fine.py": "f\n"})
+    repository.commit(**{"a.py": "side\n", "sub/c.py": "side\n", "t\tab.py": "side\n", "fine.py": "f\n"})
     repository.git("checkout", "-q", "main")
-    repository.commit(**{"a.py": "main\n", "sub/c.py": "main\n"})
+    repository.commit(**{"a.py": "main\n", "sub/c.py": "main\n", "t\tab.py": "main\n"})
     with pytest.raises(subprocess.CalledProcessError):
         repository.git("merge", "side")
     conflict = "has conflicts that are not resolved"
     for git_range in ("HEAD", "staged"):
         assert await repository.changed(git_range) == ["fine.py"]
-        assert await repository.left_out(git_range) == {"a.py": conflict, "sub/c.py": conflict}
+        assert await repository.left_out(git_range) == {"a.py": conflict, "sub/c.py": conflict, "t\ufffdab.py": conflict}
         assert await repository.left_out(git_range, below="sub") == {"c.py": conflict}
-    assert await repository.changed("main...side") == ["a.py", "fine.py", "sub/c.py"]
+    assert await repository.changed("main...side") == ["a.py", "fine.py", "sub/c.py", "t\tab.py"]
     assert await repository.left_out("main...side") == {}
 
 
