@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from conversation.errors import FileRefused, InvalidInput, TooLarge
-from conversation.messages import Frozen, Usage, Warned
+from conversation.messages import Usage, Warned
 from conversation.threads import NewTurn, parse_thread_id
 from providers.catalogue import AUTO
 from tools.app import App, Call
@@ -23,9 +23,9 @@ from tools.panel import LETTERS, Member, Seat, nobody, seats
 from tools.recording import recording
 from tools.registry import tool
 from tools.results import OmitEmpty, Result
-from tools.reviewing.findings import SEVERITIES, Severity, merged
+from tools.reviewing.findings import SEVERITIES, Fault, Severity, merged
 from tools.reviewing.git import git_diff
-from tools.reviewing.parts import Excerpt, Packer, Part, cost, split
+from tools.reviewing.material import Material, again
 from tools.reviewing.reviewers import Reviewed, Reviewers
 from tools.reviewing.sources import Skipped, Source, from_diff, from_paths
 from tools.reviewing.verifying import Judged, Verdict, judged
@@ -33,17 +33,9 @@ from tools.reviewing.verifying import Judged, Verdict, judged
 ReviewType = Literal["full", "security", "performance", "quick"]
 
 
-class Issue(Frozen):
+class Issue(Fault):
     """One fault. `verdict` is null unless it was checked; `checked_by` and `reason` then say by whom and why."""
 
-    severity: Severity
-    file: str
-    line: int
-    title: str
-    detail: str
-    suggestion: str
-    quote: str
-    found_by: tuple[str, ...]
     verdict: Verdict | None = None
     reason: Annotated[str | None, OmitEmpty] = None
     checked_by: Annotated[str | None, OmitEmpty] = None
@@ -86,7 +78,7 @@ async def codereview(
     if app.budget is not None:
         await app.budget.check()
     work = Reviewers(call, panel, review_type, (focus or "").strip())
-    material = _Material(work.reviewed, app.limits.max_review_tokens, work.part_tokens())
+    material = Material(work.reviewed, app.limits.max_review_tokens, work.part_tokens())
     sources = await _sources(app, paths, diff, git_range)
     async with aclosing(material.parts(sources)) as parts, recording(app) as exchange:
         first = await anext(parts, None)
@@ -94,7 +86,7 @@ async def codereview(
             raise _nothing(work.reviewed.skipped)
         asked = NewTurn(role="user", content=_asked(review_type, work.focus, paths, git_range), tool="codereview")
         await exchange.begin(asked, thread_id, None)
-        done = await work.review(_again(first, parts))
+        done = await work.review(again(first, parts))
         if not done.answered:
             raise nobody(done.failures)
         report = await _report(call, done, severity_filter, verify)
@@ -138,54 +130,6 @@ async def _sources(app: App, paths: Sequence[str], diff: str | None, git_range: 
 async def _listed(sources: Sequence[Source | Skipped]) -> AsyncGenerator[Source | Skipped]:
     for one in sources:
         yield one
-
-
-@dataclass(slots=True)
-class _Material:
-    """Sources made into parts, at most `tokens` of them in all; what is left out is noted in `reviewed`."""
-
-    reviewed: Reviewed
-    tokens: int
-    part_tokens: int
-
-    async def parts(self, sources: AsyncGenerator[Source | Skipped]) -> AsyncGenerator[Part]:
-        packer = Packer(self.part_tokens)
-        async with aclosing(sources):
-            async for source in sources:
-                for excerpt in await self._excerpts(source):
-                    if (part := packer.add(excerpt)) is not None:
-                        yield part
-        if (rest := packer.rest()) is not None:
-            yield rest
-
-    async def _excerpts(self, source: Source | Skipped) -> Sequence[Excerpt]:
-        """Return what is to be reviewed of a source, as far as the review has room for it."""
-        if isinstance(source, Skipped):
-            self.reviewed.skipped.append(source)
-            return ()
-        excerpts = await asyncio.to_thread(split, source, self.part_tokens)
-        taken: list[Excerpt] = []
-        for excerpt in excerpts:
-            if self.tokens <= 0:
-                break
-            self.tokens -= cost(excerpt)
-            taken.append(excerpt)
-        if len(taken) < len(excerpts):
-            beyond = "is beyond what one review takes; review it by itself"
-            self._left_out(source.path, "was reviewed in part: the rest is beyond one review" if taken else beyond)
-        elif any(excerpt.cut for excerpt in taken):
-            self._left_out(source.path, "was reviewed in part: a line of it is too long to be sent whole")
-        return taken
-
-    def _left_out(self, path: str, reason: str) -> None:
-        self.reviewed.partial.add(path)
-        self.reviewed.skipped.append(Skipped(file=path, reason=reason))
-
-
-async def _again(first: Part, rest: AsyncIterator[Part]) -> AsyncIterator[Part]:
-    yield first
-    async for part in rest:
-        yield part
 
 
 def _asked(review_type: str, focus: str, paths: Sequence[str], git_range: str | None) -> str:
@@ -261,20 +205,8 @@ async def _report(call: Call, done: Reviewed, severity_filter: Severity | None, 
 
 
 def _issue(one: Judged, verify: bool) -> Issue:
-    finding = one.finding
-    return Issue(
-        severity=finding.severity,
-        file=finding.file,
-        line=finding.line,
-        title=finding.title,
-        detail=finding.detail,
-        suggestion=finding.suggestion,
-        quote=finding.quote,
-        found_by=finding.found_by,
-        verdict=one.verdict if verify else None,
-        reason=one.reason or None,
-        checked_by=one.by,
-    )
+    fault = {name: getattr(one.finding, name) for name in Fault.model_fields}
+    return Issue(**fault, verdict=one.verdict if verify else None, reason=one.reason or None, checked_by=one.by)
 
 
 def _summary(done: Reviewed, issues: Sequence[Issue], refuted: int, milder: int, severity_filter: Severity | None) -> str:

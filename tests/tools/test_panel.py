@@ -74,18 +74,24 @@ async def test_a_review_is_never_by_one_reviewer_twice(workspace: Path) -> None:
     assert [one["message"] for one in got["warnings"]] == [f"{CLAUDE} did not review 1 of 1 parts (overloaded)."]
 
 
-async def test_what_a_model_found_is_checked_by_itself_elsewhere_only_when_no_other_model_can(workspace: Path) -> None:
+@pytest.mark.parametrize(
+    ("configured", "finder", "checker"),
+    [
+        (list(MODELS), CLAUDE, GEMINI),
+        (list(MODELS), ROUTER, GEMINI),
+        (["vertex_claude", "openrouter"], ROUTER, CLAUDE),
+        (["openrouter"], ROUTER, GEMINI_THERE.name),
+    ],
+)
+async def test_what_a_model_found_is_checked_by_itself_elsewhere_only_when_no_other_of_the_chain_can(
+    workspace: Path, configured: list[str], finder: str, checker: str
+) -> None:
     (workspace / "a.py").write_text("a = 1\n")
     finding = {"severity": "low", "file": "a.py", "line": 1, "title": "t", "detail": "d", "suggestion": "s", "quote": "a = 1"}
-    for configured, checker in ((["vertex_claude", "openrouter"], GEMINI_THERE.name), (list(MODELS), GEMINI)):
-        house = House(workspace, configured=configured, models=ROUTED)
-        for upstream in house.upstreams.values():
-            upstream.plays = [json.dumps({"verdict": "confirmed"})]
-        house.upstreams["vertex_claude"].plays = [json.dumps({"issues": [finding], "summary": ""})]
-        got = await house.call("codereview", {"paths": ["a.py"], "verify": True})
-        assert [one["checked_by"] for one in got["issues"]] == [checker]
-    house = House(workspace, configured=["vertex_claude", "openrouter"])
-    house.upstreams["vertex_claude"].plays = [json.dumps({"issues": [finding], "summary": ""})]
-    house.upstreams["openrouter"].plays = [json.dumps({"verdict": "confirmed"})]
-    got = await house.call("codereview", {"paths": ["a.py"], "verify": True})
-    assert [one["checked_by"] for one in got["issues"]] == [ROUTER]
+    house = House(workspace, configured=configured, models=ROUTED)
+    for upstream in house.upstreams.values():
+        upstream.plays = [json.dumps({"verdict": "confirmed"})]
+    reviewer = house.upstreams[finder.partition("/")[0]]
+    reviewer.plays = [json.dumps({"issues": [finding], "summary": ""}), json.dumps({"verdict": "confirmed"})]
+    got = await house.call("codereview", {"paths": ["a.py"], "models": [finder], "verify": True})
+    assert [one["checked_by"] for one in got["issues"]] == [checker]

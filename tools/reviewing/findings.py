@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from conversation.fences import label
-from tools.bounds import clean
+from conversation.messages import Frozen
+from tools.bounds import clean, cut
 from tools.lenient import Written, known, words
 from tools.reviewing.anchors import find_place
 from tools.reviewing.parts import Excerpt, Part
@@ -136,9 +136,8 @@ def _finding(value: Any) -> WrittenFinding | None:
 # --- held against the code -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A finding at a line that has the code it quotes. `context` are the lines around it, for who checks it; `seat` orders reviewers."""
+class Fault(Frozen):
+    """What is wrong, at a line that has the code it quotes, and who says so."""
 
     severity: Severity
     file: str
@@ -148,6 +147,11 @@ class Finding:
     suggestion: str
     quote: str
     found_by: tuple[str, ...]
+
+
+class Finding(Fault):
+    """A fault as it was found. `context` are the lines around it, for who checks it; `seat` orders reviewers."""
+
     context: Excerpt
     seat: str = ""
 
@@ -171,14 +175,14 @@ def anchored(written: WrittenFinding, part: Part, reviewer: str, seat: str = "")
         suggestion=_fit(written.suggestion.strip(), 4_000),
         quote=_fit((place.code or written.quote).strip("\n"), 2_000),
         found_by=(reviewer,),
-        context=Excerpt(path, _around(lines, place.number), is_diff, whole=False),
+        context=Excerpt(path, _around(lines, place.number), is_diff),
         seat=seat,
     )
 
 
 def _fit(words: str, most: int) -> str:
     """Return the words, cut at so many characters: one finding must not crowd out the others."""
-    return clean(words if len(words) <= most else f"{words[:most]} \u2026")
+    return clean(cut(words, most))
 
 
 def _path(named: str, part: Part) -> str | None:
@@ -231,7 +235,7 @@ def _order(one: Finding) -> tuple[int, str, int, str]:
 def _joined(kept: Finding, other: Finding) -> Finding:
     said = other.detail and other.detail not in kept.detail
     detail = _fit(f"{kept.detail}\n\n{other.found_by[0]}: {other.detail}".strip(), 4_000) if said else kept.detail
-    return replace(kept, found_by=tuple(dict.fromkeys((*kept.found_by, *other.found_by))), detail=detail)
+    return kept.model_copy(update={"found_by": tuple(dict.fromkeys((*kept.found_by, *other.found_by))), "detail": detail})
 
 
 def _equal(one: Finding, other: Finding) -> bool:

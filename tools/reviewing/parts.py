@@ -16,12 +16,11 @@ _LEAST = 40  # tokens: a line number, a few characters and the marker
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """Consecutive lines of one source. `whole` when they are all of it, uncut; `cut` when a line of them lost its end."""
+    """Consecutive lines of one source. `cut` when a line of them lost its end."""
 
     path: str
     lines: tuple[Line, ...]
     is_diff: bool
-    whole: bool
     cut: bool = False
 
 
@@ -53,7 +52,7 @@ def split(source: Source, budget: int) -> list[Excerpt]:
     Diffs are parted between hunks, then as files are: before a definition or after a blank line in the second half of what
     fits. Neighbours parted elsewhere than between hunks share a few lines. A line that alone is too long is cut.
     """
-    whole = Excerpt(source.path, source.lines, source.is_diff, whole=True)
+    whole = Excerpt(source.path, source.lines, source.is_diff)
     if not source.lines:
         return []
     if cost(whole) <= budget:
@@ -61,7 +60,7 @@ def split(source: Source, budget: int) -> list[Excerpt]:
     room = max(budget - estimate_tokens("".join(file_tags(source.path))), _LEAST)
     lines = tuple(_shortened(line, room) for line in source.lines)
     return [
-        Excerpt(source.path, lines[start:end], source.is_diff, whole=False, cut=lines[start:end] != source.lines[start:end])
+        Excerpt(source.path, lines[start:end], source.is_diff, cut=lines[start:end] != source.lines[start:end])
         for start, end in _stretches(lines, room, source.is_diff)
     ]
 

@@ -17,6 +17,7 @@ from providers.catalogue import AUTO
 from providers.names import served_as
 from tools.app import Call
 from tools.bodies import Bodies
+from tools.bounds import cut
 from tools.lenient import Written, known, words
 from tools.panel import together
 from tools.reviewing.findings import Finding
@@ -97,20 +98,18 @@ async def _judge(call: Call, finding: Finding) -> Judged:
     except ParleyError as error:
         return Judged(finding, "uncertain", problem=error.code)
     if found.value is None:
-        return Judged(finding, "uncertain", found.prose[:500], found.model.name, found.usage, "prose")
-    return Judged(finding, found.value.verdict, found.value.reason[:1_000], found.model.name, found.usage)
+        return Judged(finding, "uncertain", cut(found.prose, 500), found.model.name, found.usage, "prose")
+    return Judged(finding, found.value.verdict, cut(found.value.reason, 1_000), found.model.name, found.usage)
 
 
 def others(call: Call, found_by: Sequence[str]) -> tuple[ModelInfo, ...]:
     """Return the models to check what others found: the chain's without the finders, else another one of the same providers.
 
-    A finder at another provider comes last. With a single model there is at all, it checks its own finding, with fresh eyes.
+    Of the chain a finder at another provider comes last. With a single model there is at all, it checks its own finding.
     """
     catalogue = call.app.catalogue
     chain = catalogue.routes(AUTO)
     listed = (model for provider in catalogue.chain for model in catalogue.models(provider) if model.source != "live")
     finders = {served_as(name) for name in found_by}
-    fresh = tuple(model for model in chain if served_as(model.id) not in finders)
-    fresh = fresh or tuple(model for model in listed if served_as(model.id) not in finders)[:1]
-    elsewhere = tuple(model for model in chain if model.name not in found_by and model not in fresh)
-    return (*fresh, *elsewhere) or chain
+    fresh = sorted((model for model in chain if model.name not in found_by), key=lambda model: served_as(model.id) in finders)
+    return tuple(fresh) or tuple(model for model in listed if model.name not in found_by)[:1] or chain
