@@ -48,12 +48,17 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
-def cleaned(value: Any) -> Any:
-    """Return a JSON value with all text in it fit for UTF-8: a string may have been cut in the middle of an emoji."""
+def cleaned(value: Any, levels: int = 50) -> Any:
+    """Return a JSON value with all text in it fit for UTF-8, and null for what is nested deeper than `levels`.
+
+    A string may have been cut in the middle of an emoji, and the parser takes brackets nested deeper than others can follow.
+    """
     if isinstance(value, str):
         return clean(value)
+    if levels == 0 and isinstance(value, list | dict):
+        return None
     if isinstance(value, list):
-        return [cleaned(part) for part in cast("list[Any]", value)]
+        return [cleaned(part, levels - 1) for part in cast("list[Any]", value)]
     if isinstance(value, dict):
-        return {clean(name): cleaned(part) for name, part in cast("dict[str, Any]", value).items()}
+        return {clean(name): cleaned(part, levels - 1) for name, part in cast("dict[str, Any]", value).items()}
     return value

@@ -23,7 +23,7 @@ from tools.texts import filled
 M = TypeVar("M", bound=BaseModel)
 
 _OPENING = re.compile(r"[{\[]")
-_RUN = re.compile(r"[{\[\s]+")
+_RUN = re.compile(r"(?:[{\[][^{\[]*){1,300}")  # what nests too deep for the parser has more levels left than these
 _THOUGHT = re.compile(r"<(think|thinking|thought)>.*?</\1>", re.DOTALL | re.IGNORECASE)
 _FENCED = re.compile(r"\s*```\w*\s*(.*?)\s*```\s*", re.DOTALL)
 _MOST_FAILURES = 2_000

@@ -114,6 +114,22 @@ def test_an_odd_field_does_not_lose_the_finding(changes: dict[str, Any], read: d
     assert {name: getattr(found.issues[0], name) for name in ("severity", *read)} == {"severity": "high", **read}
 
 
+@pytest.mark.parametrize("levels", [200, 450, 600, 990, 5_000])
+@pytest.mark.parametrize(
+    ("opening", "closing"), [("[", "]"), ('{"a": ', "}"), ('{"issues": [', "]}"), ('{"issues": [{"detail": [', "]}]}")]
+)
+def test_brackets_nested_without_end_are_no_review_and_lose_none_beside_them(levels: int, opening: str, closing: str) -> None:
+    nested = f"{opening * levels}1{closing * levels}"
+    assert salvaged(nested) == [] and parse(WrittenReview, nested)[0] in (None, WrittenReview(issues=[]))
+    assert [one.title for one in salvaged(f"{nested} {REVIEW}")] == ["Shell injection"]
+
+
+@pytest.mark.parametrize("levels", [60, 200, 900])
+def test_a_field_of_brackets_nested_without_end_does_not_lose_its_finding(levels: int) -> None:
+    read, _ = parse(WrittenReview, REVIEW.replace('"detail": "d"', f'"detail": {"[" * levels}{"]" * levels}'))
+    assert read is not None and [one.title for one in read.issues] == ["Shell injection"]
+
+
 def test_issues_sorted_into_severities_are_taken() -> None:
     rows = {"critical": [{key: value for key, value in ISSUE.items() if key != "severity"}], "low": {**ISSUE, "severity": "low"}}
     found, _ = parse(WrittenReview, json.dumps({"issues": rows}))
