@@ -14,6 +14,7 @@ import pytest
 
 from conversation.fences import label
 from conversation.messages import Event
+from conversation.tokens import estimate_tokens
 from providers.base import Call, ModelInfo
 from tests.tools.house import MODELS, House, answer, silence
 from tools.limits import Limits
@@ -424,12 +425,19 @@ async def test_a_line_too_long_to_be_sent_is_told(workspace: Path) -> None:
 async def test_parts_fit_the_smallest_reviewer(workspace: Path) -> None:
     small = ModelInfo(provider="github_models", id="openai/gpt-4o", context_window=8_000, max_output=1_000)
     house = House(workspace, models={"github_models": [small]})
-    many(workspace, 12)
+    many(workspace, 12, lines=120)
     for name in ("vertex_claude", "github_models"):
         house.upstreams[name].plays = [review()]
     got = await house.call("codereview", {"paths": ["."], "models": [CLAUDE, GPT]})
     assert len(got["files_reviewed"]) == 12 and got["warnings"] == []
-    assert len(house.upstreams["github_models"].calls) > 1
+    to_small, to_large = (house.upstreams[name].calls for name in ("github_models", "vertex_claude"))
+    sizes = [estimate_tokens(json.dumps(call.body)) for call in to_small]
+    assert max(sizes) <= small.context_window - small.max_output, "each request leaves the small one room to answer"
+    assert max(sizes) > (small.context_window - small.max_output) // 2, "and takes most of the room there is"
+    assert sorted(map(prompt_of, to_small)) == sorted(map(prompt_of, to_large)), "both see the same parts"
+    shown = [text for call in to_small for text in reviewed(call).values()]
+    code = sum(len(path.read_bytes()) for path in workspace.glob("*.py"))
+    assert sum(len(re.sub(r"^\d+\t", "", text, flags=re.MULTILINE)) + 1 for text in shown) == code, "every byte of the code, once"
 
 
 async def test_a_part_nobody_reviewed_names_its_files(workspace: Path) -> None:
@@ -474,9 +482,9 @@ async def test_a_long_answer_is_cut_names_first_and_whole_in_the_thread(workspac
         ({"paths": []}, "Nothing to review was named."),
         ({"paths": ["users.py"], "diff": "x"}, "Paths and diff were given."),
         ({"diff": "x", "git_range": "HEAD"}, "Diff and git_range were given."),
-        ({"diff": "no diff at all"}, ""),
-        ({"diff": ""}, ""),
-        ({"git_range": "--output=x"}, ""),
+        ({"diff": "no diff at all"}, "The diff holds no file and no hunk."),
+        ({"diff": ""}, "The diff holds no file and no hunk."),
+        ({"git_range": "--output=x"}, "git_range begins with '-'."),
         ({"git_range": "HEAD"}, "not in a git repository"),
         ({"paths": ["users.py"], "review_type": "deep"}, "review_type: expected"),
         ({"paths": ["users.py"], "severity_filter": "huge"}, "severity_filter: expected"),
@@ -622,7 +630,7 @@ async def test_only_the_worst_of_very_many_findings_are_checked(workspace: Path,
     assert [one["message"] for one in got["warnings"]] == ["1 findings were not checked (there are too many)."]
 
 
-@pytest.mark.parametrize("name", ["R&D/x.py", 'a"b.py', "cafe\u0301.py", "back\\slash.py", "tab\there.py"])
+@pytest.mark.parametrize("name", ["R&D/x.py", 'a"b.py', "a<b>.py", "`a`.py", "cafe\u0301.py", "back\\slash.py", "tab\there.py"])
 async def test_findings_in_files_of_odd_names_stand_however_the_name_is_written(house: House, workspace: Path, name: str) -> None:
     path = workspace / name
     path.parent.mkdir(exist_ok=True)

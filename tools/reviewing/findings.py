@@ -189,7 +189,11 @@ def _path(named: str, part: Part) -> str | None:
     """Return the path of the part that is meant: as it is or as its tag writes it, with a prefix of diffs, or by its end when unique."""
     paths = list(dict.fromkeys(excerpt.path for excerpt in part.excerpts))
     known = {spelling: path for path in reversed(paths) for spelling in (_composed(label(path)), _composed(path))}
-    plain = _composed(named.strip().strip("`'\""))
+    whole = _composed(named.strip())
+    return _meant(whole, known) or _meant(whole.strip("`'\""), known)
+
+
+def _meant(plain: str, known: Mapping[str, str]) -> str | None:
     without_line, slashed = re.sub(r":\d[\d:-]*$", "", plain), plain.replace("\\", "/")
     for candidate in (plain, plain.removeprefix("./"), re.sub(r"^[ab]/", "", plain), without_line, slashed):
         if candidate in known:
