@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.house import House
+from tests.tools.reviews import CODE
 
 
 @pytest.fixture
@@ -19,3 +20,11 @@ def workspace(tmp_path: Path) -> Path:
 @pytest.fixture
 def house(workspace: Path) -> House:
     return House(workspace)
+
+
+@pytest.fixture
+def users(workspace: Path) -> Path:
+    """A file with two faults."""
+    path = workspace / "users.py"
+    path.write_text(CODE)
+    return path

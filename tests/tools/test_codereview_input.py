@@ -1,0 +1,106 @@
+"""Code review: what may be reviewed, what is left out and said to be, and what the thread holds of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tools.house import House
+from tests.tools.reviews import CLAUDE, GEMINI, INJECTION, OFF_BY_ONE, prompt_of, review, verdict
+from tools.limits import Limits
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({}, "Nothing to review was named."),
+        ({"paths": []}, "Nothing to review was named."),
+        ({"paths": ["users.py"], "diff": "x"}, "Paths and diff were given."),
+        ({"diff": "x", "git_range": "HEAD"}, "Diff and git_range were given."),
+        ({"diff": "no diff at all"}, "The diff holds no file and no hunk."),
+        ({"diff": ""}, "The diff holds no file and no hunk."),
+        ({"git_range": "--output=x"}, "git_range begins with '-'."),
+        ({"git_range": "HEAD"}, "not in a git repository"),
+        ({"paths": ["users.py"], "review_type": "deep"}, "review_type: expected"),
+        ({"paths": ["users.py"], "severity_filter": "huge"}, "severity_filter: expected"),
+    ],
+)
+async def test_wrong_input_is_an_error_and_asks_nobody(house: House, users: Path, arguments: dict[str, Any], complaint: str) -> None:
+    error = await house.error("codereview", arguments)
+    assert error["code"] == "invalid_input"
+    assert complaint.lower() in error["message"].lower()
+    assert house.calls == 0 and await house.store.list(workspace=None) == []
+    assert sorted(path.name for path in users.parent.iterdir()) == ["users.py"]
+
+
+async def test_nothing_that_can_be_reviewed_is_an_error_that_says_why(house: House, workspace: Path) -> None:
+    (workspace / "a.bin").write_bytes(b"\x00\x01")
+    (workspace / ".env").write_text("KEY=1\n")
+    error = await house.error("codereview", {"paths": ["a.bin", ".env", "gone.py", "../x", *(f"no{n}" for n in range(5))]})
+    assert error["code"] == "file_refused"
+    for words in ("a.bin", "binary", ".env", "keys or credentials", "gone.py", "does not exist", "and 4 more"):
+        assert words in error["message"]
+    assert await house.store.list(workspace=None) == []
+
+
+async def test_what_is_left_out_is_listed_beside_what_is_reviewed(house: House, users: Path) -> None:
+    (users.parent / "a.bin").write_bytes(b"\x00\x01")
+    house.upstreams["vertex_claude"].plays = [review()]
+    got = await house.call("codereview", {"paths": ["."]})
+    assert got["files_reviewed"] == ["users.py"]
+    assert [(one["file"], one["reason"]) for one in got["skipped"]] == [("a.bin", "is a binary file")]
+
+
+async def test_a_diff_is_reviewed_with_the_numbers_of_the_new_side(house: House) -> None:
+    diff = "--- a/users.py\n+++ b/users.py\n@@ -7,2 +7,3 @@ def find\n \n def last(items):\n+    return items[len(items)]\n"
+    house.upstreams["vertex_claude"].plays = [review({**OFF_BY_ONE, "line": 1})]
+    got = await house.call("codereview", {"diff": diff})
+    assert [(one["file"], one["line"]) for one in got["issues"]] == [("users.py", 9)]
+    assert "9\t+    return items[len(items)]" in prompt_of(house.upstreams["vertex_claude"].calls[0])
+
+
+async def test_a_huge_diff_is_refused(workspace: Path) -> None:
+    house = House(workspace, limits=Limits(max_diff_bytes=100))
+    assert (await house.error("codereview", {"diff": "x" * 101}))["code"] == "too_large"
+
+
+async def test_a_focus_is_of_bounded_length_and_home_paths_stay_out_of_the_thread(house: House, users: Path) -> None:
+    error = await house.error("codereview", {"paths": ["users.py"], "focus": "x" * 2_001})
+    assert error["message"] == "focus: expected at most 2,000 characters." and house.calls == 0
+    house.upstreams["vertex_claude"].plays = [review()]
+    got = await house.call("codereview", {"paths": ["users.py", "/home/ann/secret/a.py"]})
+    assert "/home/ann" not in (await house.store.load(got["continuation_id"])).turns[0].content
+
+
+# --- the thread ------------------------------------------------------------------------------------------------------
+
+
+async def test_the_thread_holds_what_was_asked_and_found_and_a_later_chat_knows_it(house: House, users: Path) -> None:
+    house.upstreams["vertex_claude"].plays = [review(INJECTION)]
+    house.upstreams["vertex_gemini"].plays = [verdict("refuted"), "fine"]
+    got = await house.call("codereview", {"paths": ["users.py"], "focus": "injection", "verify": True})
+    turns = (await house.store.load(got["continuation_id"])).turns
+    assert [(turn.role, turn.tool, turn.provider, turn.state) for turn in turns] == [
+        ("user", "codereview", None, "done"),
+        ("assistant", "codereview", "vertex_claude", "done"),
+    ]
+    assert turns[0].content == "Code review (full) of users.py. Focus: injection"
+    await house.call("chat", {"prompt": "go on", "model": GEMINI, "continuation_id": got["continuation_id"]})
+    assert "Refuted: [critical, refuted] users.py:5 SQL injection through name" in house.received("vertex_gemini")
+
+
+async def test_a_review_by_several_is_parleys_own_turn(house: House, users: Path) -> None:
+    for name in ("vertex_claude", "vertex_gemini"):
+        house.upstreams[name].plays = [review(INJECTION)]
+    got = await house.call("codereview", {"paths": [f"p{n}" for n in range(30)] + ["users.py"], "models": [CLAUDE, GEMINI]})
+    turns = (await house.store.load(got["continuation_id"])).turns
+    assert (turns[1].provider, turns[1].model) == (None, None)
+    assert turns[0].content.endswith("and 11 more.")
+
+
+async def test_a_review_of_a_range_or_a_diff_says_so_in_the_thread(house: House) -> None:
+    house.upstreams["vertex_claude"].plays = [review()]
+    got = await house.call("codereview", {"diff": "--- a/x.py\n+++ b/x.py\n@@ -0,0 +1 @@\n+x = 1\n"})
+    assert (await house.store.load(got["continuation_id"])).turns[0].content == "Code review (full) of a diff."
