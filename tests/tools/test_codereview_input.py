@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.tools.house import House
-from tests.tools.reviews import CLAUDE, GEMINI, INJECTION, OFF_BY_ONE, prompt_of, review, verdict
+from tests.tools.reviews import CLAUDE, CODE, GEMINI, INJECTION, OFF_BY_ONE, prompt_of, review, verdict
 from tools.limits import Limits
 
 
@@ -59,6 +60,22 @@ async def test_a_diff_is_reviewed_with_the_numbers_of_the_new_side(house: House)
     got = await house.call("codereview", {"diff": diff})
     assert [(one["file"], one["line"]) for one in got["issues"]] == [("users.py", 9)]
     assert "9\t+    return items[len(items)]" in prompt_of(house.upstreams["vertex_claude"].calls[0])
+
+
+async def test_a_git_range_is_reviewed_and_names_what_git_does_not_track(house: House, users: Path) -> None:
+    for words in (["init", "-q"], ["add", "users.py"]):
+        subprocess.run(["git", *words], cwd=users.parent, check=True, timeout=30)
+    (users.parent / "new.py").write_text("planted = 1\n")
+    house.upstreams["vertex_claude"].plays = [review(INJECTION)]
+    got = await house.call("codereview", {"git_range": "staged"})
+    assert [(one["file"], one["line"]) for one in got["issues"]] == [("users.py", 5)] and got["skipped"] == []
+    commit = ["-c", "user.name=A", "-c", "user.email=a@example.test", "-c", "commit.gpgsign=false", "commit", "-q", "-m", "one"]
+    subprocess.run(["git", *commit], cwd=users.parent, check=True, timeout=30)
+    users.write_text(CODE.replace("items)]", "items) - 0]"))
+    got = await house.call("codereview", {"git_range": "HEAD"})
+    assert [one["file"] for one in got["skipped"]] == ["new.py"] and "1 left out, see skipped." in got["summary"]
+    assert "planted" not in house.received("vertex_claude")
+    assert (await house.store.load(got["continuation_id"])).turns[0].content == "Code review (full) of the git range HEAD."
 
 
 async def test_a_huge_diff_is_refused(workspace: Path) -> None:

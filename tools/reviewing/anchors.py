@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from tools.reviewing.quotes import alike, bare, in_word, readings, segments, unescaped, without_comment
+from tools.reviewing.quotes import alike, bare, bare_rows, in_word, readings, segments, unescaped, without_comments
 from tools.reviewing.shapes import Line
 
 _MOST_READ = 10_000  # characters of a quote; where these begin, the rest does
@@ -40,23 +40,22 @@ class _Match:
 class _Text:
     """Bare lines laid end to end. `places` are those of lines that have anything in them, and `starts` and `ends` where they stand."""
 
-    def __init__(self, lines: Sequence[Line], pieces: Sequence[str], marks: str, forgive: bool) -> None:
+    def __init__(self, lines: Sequence[Line], pieces: Sequence[str], marks: str) -> None:
         self.marks = marks
-        self.places: list[int] = []
+        self.places = [place for place, line in enumerate(lines) if pieces[place] and (not line.mark or line.mark in marks)]
         self.starts: list[int] = []
         self.ends: list[int] = []
-        shown = [place for place, line in enumerate(lines) if pieces[place] and (not line.mark or line.mark in marks)]
-        rows = [pieces[place] for place in shown]
         laid: list[str] = []
-        length = 0
-        for place, piece in zip(shown, alike(rows) if forgive else rows, strict=True):
-            if piece:
-                gap = " " if laid and in_word(laid[-1][-1] + piece[0], 1) else ""
-                self.places.append(place)
-                self.starts.append(length + len(gap))
-                laid += [gap, piece]
-                length += len(gap) + len(piece)
-                self.ends.append(length)
+        length, last = 0, ""
+        for place in self.places:
+            piece = pieces[place]
+            if in_word(last, piece[0]):
+                laid.append(" ")
+                length += 1
+            laid.append(piece)
+            self.starts.append(length)
+            length, last = length + len(piece), piece[-1]
+            self.ends.append(length)
         self.text = "".join(laid)
 
     def row(self, offset: int) -> int:
@@ -75,6 +74,10 @@ class _Text:
             else:
                 at = self.text.find(needle, self.starts[row + 1]) if row + 1 < len(self.starts) else -1
 
+    def cuts(self, offset: int) -> bool:
+        """Tell whether the offset is inside a word."""
+        return in_word(self.text[offset - 1 : offset] if offset else "", self.text[offset : offset + 1])
+
     def match(self, at: int, end: int) -> _Match:
         first, last = self.row(at), self.row(end - 1)
         whole = at == self.starts[first] and end == self.ends[last]
@@ -85,7 +88,7 @@ class _Text:
         for at in self.offsets(needle):
             end = at + len(needle)
             found = self.match(at, end)
-            if found.whole or (len(needle) >= _FEW and not in_word(self.text, at) and not in_word(self.text, end)):
+            if found.whole or (len(needle) >= _FEW and not self.cuts(at) and not self.cuts(end)):
                 yield found
 
     def spread(self, parts: Sequence[str]) -> Iterator[_Match]:
@@ -109,21 +112,22 @@ def find_place(lines: Sequence[Line], quote: str, near: int | None) -> Place | N
     """
     meant = readings(quote[:_MOST_READ])
     numbers = _numbers(lines)
-    pieces = [bare(line.text) for line in lines]
-    texts = _texts(lines, pieces)
+    code = "\n".join(line.text for line in lines)
+    texts = _texts(lines, bare_rows(code))
     for matches in chain(_exact(texts, meant), _in_segments(texts, meant)):
         if found := _nearest(lines, numbers, matches, near):
             return Place(found[1])
-    for matches in _forgiving(lines, pieces, meant):
+    for matches in _forgiving(lines, code, meant):
         if found := _nearest(lines, numbers, matches, near):
             return Place(found[1], _code(lines, found[0]))
     return None
 
 
-def _texts(lines: Sequence[Line], pieces: Sequence[str], *, forgive: bool = False) -> list[_Text]:
+def _texts(lines: Sequence[Line], rows: str) -> list[_Text]:
     """What a quote may be from: the new side, the old side, and both as a diff shows them."""
     sides = (" +", " -", " +-") if any(line.mark == "-" for line in lines) else (" +",)
-    return [_Text(lines, pieces, marks, forgive) for marks in sides]
+    pieces = rows.split("\n")
+    return [_Text(lines, pieces, marks) for marks in sides]
 
 
 def _exact(texts: list[_Text], meant: list[str]) -> Iterator[Iterator[_Match]]:
@@ -139,18 +143,13 @@ def _in_segments(texts: list[_Text], meant: list[str]) -> Iterator[Iterator[_Mat
             yield (match for text in texts for match in text.spread(parts))
 
 
-def _forgiving(lines: Sequence[Line], pieces: Sequence[str], meant: list[str]) -> Iterator[Iterator[_Match]]:
+def _forgiving(lines: Sequence[Line], code: str, meant: list[str]) -> Iterator[Iterator[_Match]]:
     """Where the quote stands but for quotation marks and the like, wrong escapes, and comments it left out."""
-    words = dict.fromkeys(_alike(text) for one in meant for text in (one, *unescaped(one)))
-    code = [bare(short) if (short := without_comment(line.text)) != line.text else piece for line, piece in zip(lines, pieces, strict=True)]
-    for rows in (pieces, code):
-        texts = _texts(lines, rows, forgive=True)
-        for needle in words:
+    needles = dict.fromkeys(bare(alike(bare_rows(text))) for one in meant for text in (one, *unescaped(one)))
+    for said in (code, without_comments(code)):
+        texts = _texts(lines, alike(bare_rows(said)))
+        for needle in needles:
             yield (match for text in texts for match in text.matches(needle))
-
-
-def _alike(text: str) -> str:
-    return bare("\n".join(alike([bare(row) for row in text.split("\n")])))
 
 
 def _nearest(

@@ -7,7 +7,6 @@ a finding about code that is not there is worth nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from itertools import islice
 
 _FENCE = re.compile(r"\s*```[^\n`]*\n(.*?)\n?\s*(?:```\s*)?", re.DOTALL)
@@ -26,9 +25,13 @@ _ELLIPSIS_ROW = re.compile(
 _ELLIPSIS = re.compile(r"\.{3,}|\u2026")
 
 
+_WORD = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
+_BLANKS = re.compile(r"[^\S\n]+")
 _NEEDLESS = re.compile(r"(?<![A-Za-z0-9_]) | (?![A-Za-z0-9_])")
 _SIGNS = str.maketrans("'\u2018\u2019\u201c\u201d\u2013\u2014", "\"\"\"\"\"--")
-_COMMENT = re.compile(r"(?:^|\s)#\s.*|(?:^|[;{},])\s*//.*")  # // divides in Python, and not behind these
+_LAST_COMMA = re.compile(r",(?=\n+[)\]}])")
+# // divides in Python, and not behind these.
+_COMMENT = re.compile(r"(?:^|[^\S\n])#(?:[^\S\n].*)?$|(?:^|(?<=[;{},]))[^\S\n]*//.*$", re.MULTILINE)
 _MOST_SEGMENTS = 20
 
 
@@ -37,27 +40,24 @@ def bare(text: str) -> str:
     return _NEEDLESS.sub("", " ".join(text.split()))
 
 
-def in_word(text: str, at: int) -> bool:
-    """Tell whether the characters before and at the offset are of one word."""
-    pair = text[at - 1 : at + 1] if at > 0 else ""
-    return len(pair) == 2 and all(char == "_" or (char.isascii() and char.isalnum()) for char in pair)
+def bare_rows(text: str) -> str:
+    """Return the text with each of its rows bare."""
+    return _NEEDLESS.sub("", _BLANKS.sub(" ", text))
 
 
-def alike(pieces: Sequence[str]) -> list[str]:
+def in_word(before: str, after: str) -> bool:
+    """Tell whether two characters, if there are two, are of one word when they stand side by side."""
+    return before in _WORD and after in _WORD
+
+
+def alike(rows: str) -> str:
     """Return bare rows without what models change as they copy: the kind of quotation marks and dashes, a comma before a closing row."""
-    found = [piece.translate(_SIGNS) for piece in pieces]
-    after = ""
-    for at in range(len(found) - 1, -1, -1):
-        if after and after[0] in ")]}":
-            found[at] = found[at].removesuffix(",")
-        after = found[at] or after
-    return found
+    return _LAST_COMMA.sub("", rows.translate(_SIGNS))
 
 
-def without_comment(row: str) -> str:
-    """Return the row without the comment it ends in."""
-    found = _COMMENT.search(row)
-    return row[: found.start() + (found[0][0] in ";{},")] if found else row
+def without_comments(text: str) -> str:
+    """Return the text with its rows cut where a comment begins that goes on to their end."""
+    return _COMMENT.sub("", text)
 
 
 def unescaped(text: str) -> list[str]:
