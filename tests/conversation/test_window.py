@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from conversation.errors import ContextTooLong
@@ -271,6 +271,7 @@ def histories(draw: st.DrawFn) -> list[Turn]:
     return made
 
 
+@example([turn(1, "user", f"\u00ab1\u00bb{FORGERY}")], "0:\x80\u0800", [], 150, False)
 @settings(max_examples=300, deadline=None)
 @given(histories(), WORDS, FILES, st.integers(150, 6000), st.booleans())
 def test_every_request_keeps_the_rules(history: list[Turn], prompt: str, files: list[Attachment], budget: int, images: bool) -> None:
@@ -322,5 +323,8 @@ def check_fences(made: Window) -> None:
 
 
 def remove_callers_words(text: str) -> str:
-    """The caller may write tags: what they say is not quoted. Here only the forgery does."""
-    return text.replace(FORGERY, "")
+    """The caller may write tags: what they say is not quoted. Here only the forgery does, whole or cut in its middle."""
+    text = text.replace(FORGERY, "")
+    for at in range(len(FORGERY), 0, -1):
+        text = text.replace(f"{FORGERY[:at]}\n[\u2026 ", "\n[\u2026 ").replace(f" cut \u2026]\n{FORGERY[-at:]}", " cut \u2026]\n")
+    return text
