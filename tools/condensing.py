@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from conversation.errors import ParleyError, StoreError
 from conversation.fences import cut_middle
+from conversation.messages import Usage
 from conversation.summaries import SUMMARY_TOOL, Fact, base, covered, extract, is_summary, older, summary_tokens
 from conversation.threads import NewTurn, Turn
 from conversation.tokens import estimate_tokens
@@ -36,6 +37,8 @@ class Condenser:
     call: Call
     thread_id: str | None
     deadline_s: float = 30.0
+    used: Usage = field(default_factory=lambda: Usage(cost_usd=0.0))
+    """What the notes took."""
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
     _made: list[Turn] = field(default_factory=list[Turn])
 
@@ -85,6 +88,7 @@ class Condenser:
         routes = sorted(app.catalogue.cheap(), key=lambda model: model.context_window < needed)
         with suppress(ParleyError):
             reply = await app.chain.ask(routes, prepare, deadline_s=self.deadline_s)
+            self.used = self.used.plus(reply.usage)
             return _Notes(reply, left_out[reply.model.name])
         return None
 

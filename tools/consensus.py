@@ -78,6 +78,7 @@ async def consensus(
         history = () if exchange.thread is None else exchange.thread.landed
         session = Session(call, asked, history, panel, judges, condenser(call, exchange.thread, deadline_s), deadline_s)
         outcome = await session.run(rounds)
+        outcome.usage = outcome.usage.plus(session.condenser.used)
         turns = await exchange.complete(*outcome.turns)
     warnings = [*reading.warnings, *outcome.warnings, *exchange.warnings, *await standing(app, exchange.thread, thread_id)]
     return _answer(app, outcome, turns, exchange.going_on(bool(turns), thread_id), warnings)
@@ -92,7 +93,7 @@ def _answer(app: App, made: Outcome, turns: Sequence[Turn], continuation_id: str
                 provider=one.reply.model.provider,
                 stance=one.seat.stance or one.seat.stance_prompt,
                 content=one.text,
-                usage=one.reply.usage,
+                usage=one.usage,
                 turn=seq,
             )
             for one, seq in zip(made.positions, numbers, strict=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from conversation.errors import ParleyError
 from conversation.messages import Frozen, Usage, Warned
@@ -92,7 +92,7 @@ def _position_turn(one: Position) -> NewTurn:
         tool="consensus",
         provider=model.provider,
         model=model.id,
-        usage=one.reply.usage,
+        usage=one.usage,
         meta={"seat": one.seat.letter, **stance},
     )
 
@@ -141,6 +141,7 @@ class Session:
             return reply
 
         positions, failures = await gathered(self.call, panel, ask, doing=f"round {number}")
+        positions = {letter: replace(one, before=held[letter].usage) if letter in held else one for letter, one in positions.items()}
         for letter, one in positions.items():
             self.warnings += [_of(one.reply.model, warning) for warning in bodies[letter].warnings(one.reply)]
         known = {(one.provider, one.model) for one in self.failed}

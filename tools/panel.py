@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from conversation.errors import AllProvidersFailed, ContextTooLong, InvalidInput, ParleyError, ProviderError
 from conversation.fences import answer_tags, cut_middle, defuse
-from conversation.messages import Attempt
+from conversation.messages import Attempt, Usage
 from conversation.tokens import estimate_tokens
 from providers.base import ModelInfo
 from providers.catalogue import AUTO, Catalogue
@@ -80,6 +80,13 @@ class Position:
 
     seat: Seat
     reply: Reply
+    before: Usage | None = None
+    """What its answers in earlier rounds took."""
+
+    @property
+    def usage(self) -> Usage:
+        """What its answers of all rounds took."""
+        return self.reply.usage if self.before is None else self.before.plus(self.reply.usage)
 
     @property
     def text(self) -> str:

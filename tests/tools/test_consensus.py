@@ -106,7 +106,9 @@ async def test_the_first_round_is_blind_and_holds_question_files_and_thread(hous
 
 async def test_in_later_rounds_each_sees_its_own_answer_and_the_others_unnamed(house: House) -> None:
     models = [CLAUDE, GEMINI, GPT]
-    await seated(house).call("consensus", {"prompt": QUESTION, "models": models, "rounds": 3})
+    got = await seated(house).call("consensus", {"prompt": QUESTION, "models": models, "rounds": 3})
+    assert [one["usage"]["output_tokens"] for one in got["answers"]] == [15, 15, 15]  # 5 a call
+    assert got["usage"]["output_tokens"] == 5 * house.calls
     for letter, name in zip("ABC", list(SAID)[:3], strict=True):
         calls = [one for one in house.upstreams[name].calls if not is_comparison(one)]
         assert len(calls) == 3

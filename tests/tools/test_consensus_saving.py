@@ -106,7 +106,9 @@ async def test_a_thread_too_long_for_the_panel_is_condensed_once_for_all_of_it(w
     while len((await house.store.load(thread)).turns if thread else ()) < 10:
         thread = (await house.call("chat", {"prompt": "more " * 60, "continuation_id": thread}))["continuation_id"]
     assert not [call for upstream in house.upstreams.values() for call in upstream.calls if call.model.id == "chores"]
+    before = house.calls
     got = await house.call("consensus", {"prompt": QUESTION + " pad" * 2_000, "continuation_id": thread})
+    assert got["usage"]["output_tokens"] == 5 * (house.calls - before)  # the notes' too
     chores = [call for upstream in house.upstreams.values() for call in upstream.calls if call.model.id == "chores"]
     assert len(chores) == 1  # for the four of the panel; for the judge, whose request holds their answers too, words are kept without
     asked = [call for upstream in house.upstreams.values() for call in upstream.calls]
