@@ -10,35 +10,16 @@ from __future__ import annotations
 
 import bisect
 import math
-import re
-from collections import Counter
-from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
+from conversation.facts import Fact
 from conversation.threads import Turn
-from conversation.tokens import estimate_tokens
 
 SUMMARY_TOOL = "condense"
 
 _SHARE = 9
 """A summary has two parts of at most 1/9 of the window each: with its tags it stays below the quarter at which turns are cut."""
 _LARGEST, _SMALLEST = 4_096, 32
-_LONGEST_FACT = 400
-_SENTENCE = re.compile(r"[^.!?\u3002\uff01\uff1f\n]+(?:[.!?](?!\s|$)[^.!?\u3002\uff01\uff1f\n]*)*[.!?\u3002\uff01\uff1f]?")
-_PIECE = re.compile(rf"\S.{{0,{_LONGEST_FACT - 1}}}(?=\s|$)|\S{{{_LONGEST_FACT}}}")
-_SPECIFIC = re.compile(
-    r"`[^`]+`|\"[^\"]+\"|\b[A-Z]{2,}[A-Z0-9_-]*\b|\b\w*[a-z][A-Z]\w*\b|\b\w+_\w+\b|\b[\w.-]*\d[\w.,:/-]*|(?<=[a-z,] )[A-Z][a-z]+"
-)
-_WORD = re.compile(r"[\w][\w.:/-]*[\w]|\w")
-_IDLE = frozenset(
-    ["the", "and", "are", "was", "were", "for", "that", "this", "with", "has", "have", "is", "it", "in", "on", "of", "to", "a", "an"]
-)
-_CUE = re.compile(r"\b(?:decide|agree|call|name|chose|prefer|because|is|are|was|use)", re.I)
-_KEEP = re.compile(
-    r"\b(?:remember|important|note that|keep in mind|don't forget|do not forget|must|never|always|deadline|"
-    r"merke|wichtig|niemals|immer|recuerda|importante|nunca|siempre|souviens|retenez|jamais|toujours)|记住|重要|覚えて|기억",
-    re.I,
-)
 
 
 def is_summary(turn: Turn) -> bool:
@@ -88,9 +69,9 @@ class Views:
 
 
 def base(turns: Iterable[Turn], tokens: int) -> list[Turn]:
-    """Return the view from which to make the next summary of that size: the shortest that keeps as much as it would."""
+    """Return the view from which to make the next summary of that size: the shortest that keeps as much as it would, with notes."""
     said, summaries = _sorted(turns)
-    rich = [one for one in summaries if _size(one) >= tokens]
+    rich = [one for one in summaries if _size(one) >= tokens and one.model is not None]
     return _under(max(rich, key=lambda one: (covered(one), _size(one))), said) if rich else said
 
 
@@ -117,67 +98,3 @@ def older(view: Sequence[Turn], prices: Sequence[int], room: int, *, most: int, 
             break
         kept = end = start
     return [turn for turn in view[:kept] if turn.seq <= stored or is_summary(turn)]
-
-
-# --- what is kept word for word ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One sentence of a turn: the turn's number, who said it, the words."""
-
-    seq: int
-    who: str
-    text: str
-
-    def shown(self) -> str:
-        return f"- turn {self.seq}, {self.who}: {self.text}"
-
-
-def extract(turns: Sequence[Turn], summary: str, tokens: int) -> tuple[Fact, ...]:
-    """Return the sentences that say the most, within `tokens`, in order: what the summary has already is left out.
-
-    A sentence counts by what is specific in it (names, figures, code), by who said it and how; one whose like stands in many
-    turns counts less. Of two that count the same, the earlier one is taken.
-    """
-    found = list(dict.fromkeys(fact for turn in turns for fact in (facts_of(turn) or _sentences(turn))))
-    alike = Counter(_pattern(fact.text) for fact in found)
-    said = [frozenset(_words(match[0])) for match in _SENTENCE.finditer(summary)]
-    missing = [fact for fact in found if not _said_in(fact.text, said)]
-    ranked = sorted(missing, key=lambda fact: (-_weight(fact) + min(4, alike[_pattern(fact.text)] - 1), fact.seq))
-    chosen: set[Fact] = set()
-    for fact in ranked:
-        cost = estimate_tokens(fact.shown()) + 1
-        if cost <= tokens:
-            tokens -= cost
-            chosen.add(fact)
-    return tuple(fact for fact in found if fact in chosen)
-
-
-def _sentences(turn: Turn) -> list[Fact]:
-    who = "the caller" if turn.role == "user" else f"{turn.provider}/{turn.model}" if turn.model else "parley"
-    texts = (" ".join(match[0].split()) for match in _SENTENCE.finditer(turn.content))
-    pieces = (piece[0] for text in texts for piece in _PIECE.finditer(text))
-    files = [f"the file {item.path} was shown here" for item in turn.attachments]
-    return [Fact(turn.seq, who, text) for text in (*files, *pieces) if len(text) > 3]
-
-
-def _pattern(text: str) -> str:
-    return re.sub(r"\d+", "#", text)
-
-
-def _words(text: str) -> list[str]:
-    return [word.lower() for word in _WORD.findall(text)]
-
-
-def _said_in(text: str, sentences: Sequence[Set[str]]) -> bool:
-    """Tell whether one of the sentences has each word that counts: a "not" that is missing is a fact of its own."""
-    counting = {word for word in _words(text) if word not in _IDLE}
-    return bool(counting) and any(words >= counting for words in sentences)
-
-
-def _weight(fact: Fact) -> int:
-    specific = min(3, len(_SPECIFIC.findall(fact.text)))
-    asks = fact.text.endswith(("?", "\uff1f"))
-    told = 2 * (fact.who == "the caller") + 5 * bool(_KEEP.search(fact.text))
-    return 2 * specific + bool(_CUE.search(fact.text)) + told - 3 * asks

@@ -82,7 +82,7 @@ def build_window(
         for item in attachments
         if item.kind == "image" and not images
     ]
-    condensed = _condensed(shown[number])
+    condensed = _condensed(shown[number], history)
     return window.model_copy(update={"warnings": (*condensed, *window.warnings, *refused)})
 
 
@@ -107,10 +107,17 @@ def _room(budget: int) -> int:
     return budget - MARKER_TOKENS - estimate_tokens(DATA_NOTE)
 
 
-def _condensed(view: Sequence[Turn]) -> list[Warned]:
+def _condensed(view: Sequence[Turn], history: Sequence[Turn]) -> list[Warned]:
     upto = covered(view[0]) if view else 0
-    said = f"Turns 1 to {upto} were sent as a summary: the thread is too long for the model's window. They stay in the thread in full."
-    return [Warned(code="condensed", message=said)] if upto else []
+    if not upto:
+        return []
+    by = f" with notes by {view[0].provider}/{view[0].model}" if view[0].model else ""
+    said = f"Turns 1 to {upto} were sent as a summary{by}: the thread is too long for the model's window. They stay in the thread in full."
+    shown = {item.path for turn in view for item in turn.attachments}
+    seen = (item.path for turn in history if turn.seq <= upto for item in turn.attachments)
+    if gone := [*dict.fromkeys(label(path) for path in seen if path not in shown)]:
+        said += f" Files that were shown in them were not sent again: {_listed(gone)}."
+    return [Warned(code="condensed", message=said)]
 
 
 def _too_long(what: str, model: str, budget: int) -> ContextTooLong:
@@ -187,11 +194,14 @@ def _measure(messages: Iterable[dict[str, Any]]) -> int:
     return sum(OVERHEAD + sum(estimate_tokens(block.get("text", "")) for block in message["content"]) for message in messages)
 
 
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
 def _warnings(cut: Sequence[str], left_out: int) -> tuple[Warned, ...]:
     warnings: list[Warned] = []
     if cut:
-        named = ", ".join(cut[:10]) + (f" and {len(cut) - 10} more" if len(cut) > 10 else "")
-        warnings.append(Warned(code="truncated", message=f"Cut to fit the model's window: {named}."))
+        warnings.append(Warned(code="truncated", message=f"Cut to fit the model's window: {_listed(cut)}."))
     if left_out:
         said = f"{left_out} earlier {'turns were' if left_out > 1 else 'turn was'} left out: the thread is too long for the model's window."
         warnings.append(Warned(code="truncated", message=said))

@@ -22,6 +22,25 @@ if TYPE_CHECKING:
     from tools.files import FileReader
 
 
+NOTES_REST_SECONDS = 300.0
+
+
+@dataclass(slots=True)
+class NoteTaking:
+    """Whether cheap models are asked for notes of long threads: after all of them failed, for some minutes none is."""
+
+    clock: Callable[[], float] = time.monotonic
+    _until: float = 0.0
+
+    def rest(self) -> None:
+        """Note that all failed just now."""
+        self._until = self.clock() + NOTES_REST_SECONDS
+
+    def resting(self) -> bool:
+        """Tell whether that is less than some minutes ago."""
+        return self.clock() < self._until
+
+
 @dataclass(frozen=True, kw_only=True)
 class App:
     """The parts every tool shares. `workspace` is the folder the process serves; `home` the state folder, for `version`.
@@ -42,6 +61,7 @@ class App:
     budget: Budget | None = None
     limits: Limits = field(default_factory=Limits)
     roles: RoleBook = field(default_factory=RoleBook)
+    notes: NoteTaking = field(default_factory=NoteTaking)
     scrub: Callable[[str], str] = scrub
     clock: Callable[[], float] = time.monotonic
     started: float = field(default_factory=time.monotonic)

@@ -113,7 +113,7 @@ async def ask(call: Call, question: Question, choose: Choose, *, all_attempts: b
         turn=landed[-1].seq if landed else None,
         model=reply.model.id,
         provider=reply.model.provider,
-        usage=reply.usage,
+        usage=reply.usage.plus(bodies.condenser.used) if bodies.condenser else reply.usage,
         attempts=reply.attempts if all_attempts or len(reply.attempts) > 1 else (),
         warnings=tuple(warnings),
     )

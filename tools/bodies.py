@@ -81,7 +81,7 @@ class Bodies:
     async def _fitted(self, model: ModelInfo) -> Window:
         window = await self._window(model)
         if window.left_out and self.condenser is not None:
-            shorter = await self.condenser.shortened(self.history, self.room(model), partial(self._price, model))
+            shorter = await self.condenser.shortened(self.history, self.room(model), partial(self._price, model), model.provider)
             if shorter is not None:
                 self.history = shorter
                 window = await self._window(model)

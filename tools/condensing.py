@@ -8,17 +8,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from conversation.errors import ParleyError, StoreError
-from conversation.fences import cut_middle
+from conversation.facts import Fact, extract, facts_in
 from conversation.messages import Usage
-from conversation.summaries import SUMMARY_TOOL, Fact, base, covered, extract, is_summary, older, summary_tokens
+from conversation.summaries import SUMMARY_TOOL, base, covered, facts_of, is_summary, older, summary_tokens
 from conversation.threads import NewTurn, Turn
 from conversation.tokens import estimate_tokens
 from conversation.window import Priced, build_window
 from providers.base import ModelInfo
 from providers.chain import Reply
 from tools.app import Call
-from tools.bounds import clean
-from tools.texts import text
+from tools.bounds import clean, fitting
+from tools.texts import filled
 
 Price = Callable[[Sequence[Turn]], Priced]
 """Reckons what turns take of the window they are to fit into."""
@@ -42,11 +42,12 @@ class Condenser:
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
     _made: list[Turn] = field(default_factory=list[Turn])
 
-    async def shortened(self, history: Sequence[Turn], window: int, price: Price) -> Sequence[Turn] | None:
+    async def shortened(self, history: Sequence[Turn], window: int, price: Price, provider: str = "") -> Sequence[Turn] | None:
         """Return the history with one more summary, so that it fits into a window of so many tokens; None when nothing can be condensed.
 
-        The notes are a cheap model's. Without one that answers, and for what it left out, the turns' own words are kept. A prompt
-        that takes most of the window is no reason to shorten the thread for good: then words are kept for this call alone.
+        The notes are a cheap model's, of `provider` if it can. Without one that answers, and for what it left out, the turns' own
+        words are kept. A prompt that takes most of the window is no reason to shorten the thread for good: then words are kept for
+        this call alone.
         """
         async with self._one_at_a_time:
             there = {turn.uid for turn in history}
@@ -57,13 +58,16 @@ class Condenser:
                 return known if self._made else None
             self.call.say(f"condensing {len(span)} older turns")
             for_good = 2 * room >= window
-            notes = await self._notes(span) if for_good else None
-            summary = await asyncio.to_thread(_summary, span, notes, size)
+            notes = await self._notes(span, size, provider) if for_good and not self.call.app.notes.resting() else None
+            summary = await asyncio.to_thread(_summary, known, span, notes, size)
             self._made.append(await self._kept(summary, after=history, for_good=for_good))
             return [*known, self._made[-1]]
 
-    async def _notes(self, span: Sequence[Turn]) -> _Notes | None:
-        """Return a cheap model's notes, None when none answers in time. A model that has room for all the turns is asked first."""
+    async def _notes(self, span: Sequence[Turn], size: int, provider: str) -> _Notes | None:
+        """Return a cheap model's notes, None when none answers in time: then none is asked for some minutes.
+
+        A model that has room for all the turns is asked first, and of those the one at `provider`, which has seen them.
+        """
         app = self.call.app
         left_out: dict[str, int] = {}
 
@@ -74,7 +78,7 @@ class Condenser:
             window = await asyncio.to_thread(
                 build_window,
                 history=span,
-                prompt=text("condense"),
+                prompt=filled("condense", words=str(size * 2 // 3)),
                 attachments=(),
                 model=model.name,
                 budget_tokens=room if most is None else min(room, most),
@@ -85,12 +89,14 @@ class Condenser:
             return {"messages": list(window.messages), "max_tokens": output, "system": system}
 
         needed = _OUTPUT_TOKENS + sum(estimate_tokens(turn.content) for turn in span) * 5 // 4
-        routes = sorted(app.catalogue.cheap(), key=lambda model: model.context_window < needed)
-        with suppress(ParleyError):
+        routes = sorted(app.catalogue.cheap(), key=lambda model: (model.context_window < needed, model.provider != provider))
+        try:
             reply = await app.chain.ask(routes, prepare, deadline_s=self.deadline_s)
-            self.used = self.used.plus(reply.usage)
-            return _Notes(reply, left_out[reply.model.name])
-        return None
+        except ParleyError:
+            app.notes.rest()
+            return None
+        self.used = self.used.plus(reply.usage)
+        return _Notes(reply, left_out[reply.model.name]) if reply.answer.text.strip() else None
 
     async def _kept(self, summary: NewTurn, *, after: Sequence[Turn], for_good: bool) -> Turn:
         """Return the summary as a turn of the thread; when it cannot be stored, or is not to be, it serves this call alone."""
@@ -111,11 +117,12 @@ class _Notes:
     left_out: int
 
     def shown(self, span: Sequence[Turn], tokens: int) -> str:
-        written = clean(cut_middle(self.reply.answer.text.strip(), tokens))
+        """Return the notes within `tokens`, under a line that says whose they are and what they leave out."""
+        written = clean(self.reply.answer.text.strip())
         unseen = [turn.seq for turn in span if not is_summary(turn)][: self.left_out]
-        if not unseen:
-            return written
-        return f"[These notes leave out turns {unseen[0]} to {unseen[-1]}: what is kept of those stands below, word for word.]\n{written}"
+        gap = f" They know nothing of turns {unseen[0]} to {unseen[-1]}." if unseen else ""
+        head = f"Notes that {self.reply.model.name} took of these turns, not checked.{gap}"
+        return f"{head}\n{written[: fitting(written, max(0, tokens - estimate_tokens(head)))]}"
 
 
 def _span(known: Sequence[Turn], size: int, price: Price) -> tuple[list[Turn], int]:
@@ -128,22 +135,23 @@ def _span(known: Sequence[Turn], size: int, price: Price) -> tuple[list[Turn], i
     return older(view, priced.turns, int(room * _KEPT), most=most, stored=stored), room
 
 
-def _summary(span: Sequence[Turn], notes: _Notes | None, tokens: int) -> NewTurn:
-    reply = notes.reply if notes else None
+def _summary(known: Sequence[Turn], span: Sequence[Turn], notes: _Notes | None, tokens: int) -> NewTurn:
+    """Return the summary of a span. Its facts are chosen anew from all turns it covers: what earlier notes held may be missing here."""
+    upto = max(covered(turn) or turn.seq for turn in span)
     written = notes.shown(span, tokens) if notes else ""
-    facts = extract(span, written, tokens if written else 2 * tokens)
+    turns = [turn for turn in known if turn.seq <= upto and turn.state == "done" and not is_summary(turn)]
+    there = {turn.seq for turn in turns}
+    kept = (fact for turn in span for fact in facts_of(turn) if fact.seq not in there)
+    facts = extract([*kept, *(fact for turn in turns for fact in facts_in(turn))], written, tokens if written else 2 * tokens)
+    reply = notes.reply if notes else None
     return NewTurn(
         role="assistant",
-        content="\n\n".join(part for part in (written, _word_for_word(facts)) if part),
+        content="\n\n".join(part for part in (_word_for_word(facts), written) if part),
         tool=SUMMARY_TOOL,
         provider=reply.model.provider if reply else None,
         model=reply.model.id if reply else None,
         usage=reply.usage if reply else None,
-        meta={
-            "upto": max(covered(turn) or turn.seq for turn in span),
-            "tokens": tokens,
-            "facts": [[fact.seq, fact.who, clean(fact.text)] for fact in facts],
-        },
+        meta={"upto": upto, "tokens": tokens, "facts": [[fact.seq, fact.who, clean(fact.text)] for fact in facts]},
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from conversation.summaries import Fact, Views, base, covered, extract, facts_of, is_summary, older, summary_tokens
-from conversation.threads import Attachment, Turn
+from conversation.summaries import Views, base, covered, facts_of, is_summary, older, summary_tokens
+from conversation.threads import Turn
 from conversation.window import build_window
 
 
@@ -13,7 +13,8 @@ def turn(seq: int, content: str, role: str = "user", **fields: object) -> Turn:
 
 
 def summary(seq: int, upto: int, content: str = "notes", facts: object = (), tokens: int = 256) -> Turn:
-    return turn(seq, content, "assistant", tool="condense", meta={"upto": upto, "facts": facts, "tokens": tokens})
+    meta = {"upto": upto, "facts": facts, "tokens": tokens}
+    return turn(seq, content, "assistant", tool="condense", provider="p", model="cheap", meta=meta)
 
 
 def exchanges(number: int, size: int = 1) -> list[Turn]:
@@ -56,6 +57,7 @@ def test_the_next_summary_is_made_from_the_last_one_that_keeps_as_much() -> None
     assert base([*said, large, small], 256) == [large, *said[2:]]
     assert base([*said, large, small], 64) == [small, *said[4:]]
     assert base([*said, large, small], 1_024) == said
+    assert base([*said, large.model_copy(update={"model": None})], 256) == said  # words alone are no notes to go on from
 
 
 def test_what_is_older_leaves_the_newest_whole_exchanges() -> None:
@@ -71,75 +73,6 @@ def test_the_newest_exchange_stays_if_it_can_and_is_not_torn_apart() -> None:
     prices = [50, 50, 1, 100, 100]
     assert [one.seq for one in older(said, prices, 150, most=300, stored=5)] == [1, 2]
     assert [one.seq for one in older(said, prices, 150, most=150, stored=5)] == [1, 2, 3, 4, 5]
-
-
-def test_facts_are_taken_by_what_is_specific_in_them_and_the_caller_comes_first() -> None:
-    said = [
-        turn(1, "Hello there. The port of the staging host is 8443, and it is called marmot_01. How are you?"),
-        turn(2, "Well, thank you. I would say that this is nice.", "assistant", provider="p", model="m"),
-    ]
-    facts = extract(said, "", 40)
-    assert [fact.text for fact in facts] == ["The port of the staging host is 8443, and it is called marmot_01."]
-    assert facts[0].shown() == "- turn 1, the caller: The port of the staging host is 8443, and it is called marmot_01."
-
-
-def test_what_the_summary_says_already_is_not_kept_twice() -> None:
-    said = [turn(1, "The port is 8443. The host is marmot_01.")]
-    assert [fact.text for fact in extract(said, "They settled on port 8443.", 1000)] == ["The host is marmot_01."]
-
-
-def test_a_sentence_is_said_already_only_where_one_sentence_has_all_its_words() -> None:
-    said = [turn(1, "Never use port 8443. The key is 12345. The host is up.")]
-    summary = "They use port 8443 for now. It is up to the host. The key was 1234567."
-    assert [fact.text for fact in extract(said, summary, 1000)] == ["Never use port 8443.", "The key is 12345."]
-
-
-def test_what_is_to_be_remembered_comes_before_all_else_in_whatever_language() -> None:
-    filler = [turn(n, f"We use `tool_{n}` and API_{n} because of case {n * n}.") for n in range(1, 60, 2)]
-    asked = [turn(60, "Remember that the cat sleeps."), turn(61, "重要なのは猫です。犬ではない。"), turn(62, "Wichtig ist mir die Katze!")]
-    kept = [fact.text for fact in extract([*filler, *asked], "", 75)]
-    assert {"Remember that the cat sleeps.", "重要なのは猫です。", "Wichtig ist mir die Katze!"} <= set(kept)
-
-
-def test_a_name_in_a_sentence_counts_as_specific() -> None:
-    said = [turn(1, "We like this place very much indeed."), turn(2, "My colleague is Anneliese.")]
-    assert [fact.text for fact in extract(said, "", 22)] == ["My colleague is Anneliese."]
-
-
-def test_a_long_line_is_kept_in_pieces_and_what_does_not_fit_gives_way_to_what_does() -> None:
-    long = " ".join(f"word{n}" for n in range(200)) + " and the end is ZEBRA_9"
-    pieces = extract([turn(1, long)], "", 10_000)
-    assert " ".join(fact.text for fact in pieces) == long and max(len(fact.text) for fact in pieces) <= 400
-    assert len(extract([turn(1, "abc" * 400)], "", 10_000)) == 3
-    kept = extract([turn(1, long), turn(2, "ok, that is it")], "", 20)
-    assert [fact.text for fact in kept] == ["ok, that is it"]
-
-
-def test_sentences_of_which_there_are_many_alike_give_way() -> None:
-    said = [*(turn(n, f"Step {n} of 99 is done.") for n in range(1, 40)), turn(40, "The key is under mat_7.")]
-    kept = [fact.text for fact in extract(said, "", 120)]
-    assert "The key is under mat_7." in kept and "Step 1 of 99 is done." in kept and "Step 39 of 99 is done." not in kept
-
-
-def test_the_facts_of_an_earlier_summary_are_carried_over_and_its_words_are_not_facts() -> None:
-    old = summary(5, 2, "Some notes about 1234.", [[1, "the caller", "The port is 8443."]])
-    assert facts_of(old) == (Fact(1, "the caller", "The port is 8443."),)
-    assert extract([old, turn(3, "It moved to 9443.")], "", 1000) == (
-        Fact(1, "the caller", "The port is 8443."),
-        Fact(3, "the caller", "It moved to 9443."),
-    )
-
-
-def test_a_shown_file_and_another_voice_are_named() -> None:
-    file = Attachment(path="store.py", kind="text", media_type="text/plain", content="x", digest="d")
-    named = turn(2, "Line 7 is wrong.", "assistant", provider="p", model="m")
-    said = [turn(1, "Look.", attachments=(file,)), named, turn(3, "Noted 1.", "assistant")]
-    assert [fact.shown() for fact in extract(said, "", 1000)] == [
-        "- turn 1, the caller: the file store.py was shown here",
-        "- turn 1, the caller: Look.",
-        "- turn 2, p/m: Line 7 is wrong.",
-        "- turn 3, parley: Noted 1.",
-    ]
 
 
 # --- in the window -------------------------------------------------------------------------------------------------
