@@ -104,8 +104,7 @@ def _worth(facts: Sequence[Fact]) -> dict[Fact, int]:
     rare = max(2, len(turns) // 50)
     behind = _behind(facts)
     return {
-        fact: 2 * min(3, sum(spread[word] <= rare for word in words[fact]))
-        + min(2, len(_SPECIFIC.findall(fact.text)))
+        fact: min(6, 2 * sum(spread[word] <= rare for word in words[fact]) + min(2, len(_SPECIFIC.findall(fact.text))))
         + (3 + 5 * bool(_KEEP.search(fact.text)) if fact.who == CALLER else 0)
         - 3 * fact.text.endswith(("?", "\uff1f"))
         - min(5, of_turn[fact.seq].bit_length() - 1)
