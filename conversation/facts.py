@@ -91,7 +91,7 @@ def _cost(fact: Fact) -> int:
     return estimate_tokens(fact.shown()) + 1
 
 
-def _worth(facts: Sequence[Fact]) -> dict[Fact, int]:
+def _worth(facts: Sequence[Fact]) -> dict[Fact, float]:
     """Return what each fact is worth.
 
     Words count that hardly another turn has; a turn of many sentences gives each of them less; of those alike but for their
@@ -108,7 +108,7 @@ def _worth(facts: Sequence[Fact]) -> dict[Fact, int]:
         + (3 + 5 * bool(_KEEP.search(fact.text)) if fact.who == CALLER else 0)
         - 3 * fact.text.endswith(("?", "\uff1f"))
         - min(5, of_turn[fact.seq].bit_length() - 1)
-        - min(6, behind[fact])
+        - min(6, behind[fact] / 3)
         for fact in facts
     }
 
