@@ -62,6 +62,15 @@ async def test_a_diff_is_reviewed_with_the_numbers_of_the_new_side(house: House)
     assert "9\t+    return items[len(items)]" in prompt_of(house.upstreams["vertex_claude"].calls[0])
 
 
+async def test_what_could_not_be_understood_of_a_diff_is_told_and_its_file_is_not_said_to_be_reviewed(house: House) -> None:
+    diff = "--- a/x.py\n+++ b/x.py\n@@ -1 +1,2 @@\n one = 1\n+two = 2\nOnly in b: z.py\n+bad = eval(x)\n"
+    house.upstreams["vertex_claude"].plays = [review()]
+    got = await house.call("codereview", {"diff": diff})
+    assert got["files_reviewed"] == [] and [one["file"] for one in got["skipped"]] == ["x.py"]
+    assert got["skipped"][0]["reason"] == "was not read whole: line 7 of the diff could not be understood"
+    assert "+two = 2" in prompt_of(house.upstreams["vertex_claude"].calls[0])
+
+
 async def test_a_git_range_is_reviewed_and_names_what_git_does_not_track(house: House, users: Path) -> None:
     for words in (["init", "-q"], ["add", "users.py"]):
         subprocess.run(["git", *words], cwd=users.parent, check=True, timeout=30)

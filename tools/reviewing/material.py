@@ -34,7 +34,7 @@ class Material:
     async def _excerpts(self, source: Source | Skipped) -> Sequence[Excerpt]:
         """Return what is to be reviewed of a source, as far as the review has room for it."""
         if isinstance(source, Skipped):
-            self.reviewed.skipped.append(source)
+            self._left_out(source.file, source.reason)
             return ()
         excerpts = await asyncio.to_thread(split, source, self.part_tokens)
         taken: list[Excerpt] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import subprocess
 from pathlib import Path
 
@@ -201,8 +202,125 @@ def test_what_is_no_diff_is_invalid_input(text: str) -> None:
         from_diff(text)
 
 
-def test_a_hunk_that_cannot_be_read_ends_the_one_before() -> None:
-    assert rows(one(HEAD + "@@ -1 +1 @@\n-a\n+b\n@@ -x +y @@\n-c\n")) == ["-a", "1+b"]
+HUNK = "@@ -1,2 +1,3 @@\n a\n+b\n c\n"
+READ = ["1 a", "2+b", "3 c"]
+
+
+@pytest.mark.parametrize("header", ["@@", "@@ ... @@", "@@ def f(x): @@", "@@ def f(x):", "@@ -x +y @@", "@@ -, +, @@"])
+def test_a_hunk_whose_header_has_no_numbers_is_counted_on_from_the_one_before(header: str) -> None:
+    assert rows(one(HEAD + HUNK + f"{header}\n d\n-e\n+f\n")) == [*READ, "5 d", "-e", "6+f"]
+    assert rows(one(HEAD + f"{header}\n d\n\n+f\n")) == ["1 d", "2 ", "3+f"]
+
+
+def test_a_hunk_header_that_is_not_closed_still_has_its_numbers() -> None:
+    assert rows(one(HEAD + HUNK + "@@ -20,2 +21,3\n d\n+e\n f\n")) == [*READ, "21 d", "22+e", "23 f"]
+
+
+def test_a_hunk_header_without_a_hunk_is_nothing() -> None:
+    assert rows(one(HEAD + HUNK + "@@ that was all @@\n\n")) == READ
+    assert left_out(HEAD + "@@ that was all @@\n") == ("x.py", "has no line in the diff that could be understood")
+
+
+@pytest.mark.parametrize(
+    ("following", "read"),
+    [
+        ("\n+d\n", ["4 ", "5+d"]),
+        ("d\n\n e\n+f\n", ["4 d", "5 ", "6 e", "7+f"]),
+        ("...\n+d\n", ["4 ...", "5+d"]),
+        ("-- \n+d\n", ["-- ", "4+d"]),
+        ("-- \n2.39.5\n\n", []),
+        ("--- \n+++ d\n+e\n", ["--- ", "4+++ d", "5+e"]),
+        ("\n\nThat is all.\n", []),
+    ],
+)
+def test_beyond_its_counts_a_hunk_goes_on_while_there_are_changes(following: str, read: list[str]) -> None:
+    got = one(HEAD + HUNK + following)
+    assert rows(got) == [*READ, *read]
+
+
+def test_colours_of_a_diff_are_no_text() -> None:
+    second = "\x1b[1mdiff --git a/y.py b/y.py\x1b[m\n\x1b[1m--- a/y.py\x1b[m\n\x1b[1m+++ b/y.py\x1b[m\n\x1b[36m@@ -1 +1,2 @@\x1b[m\n one\n"
+    first, other = from_diff(HEAD + HUNK + second + "\x1b[32m+\x1b[m\x1b[32mtwo\x1b[m\n")
+    assert isinstance(first, Source) and isinstance(other, Source)
+    assert (rows(first), other.path, rows(other)) == (READ, "y.py", ["1 one", "2+two"])
+    assert rows(one(HEAD + "@@ -0,0 +1 @@\n+say('\x1b[1m')\n")) == ["1+say('\x1b[1m')"]
+
+
+def test_patches_that_models_write_for_their_own_tools_are_read() -> None:
+    patch = "*** Begin Patch\n*** Update File: y.py\n*** Move to: y2.py\n@@ def f():\n-a\n+b\n*** Add File: z.py\n+c\n"
+    first, second, gone, last = from_diff(f"{patch}*** Delete File: w.py\n*** End Patch\n{HEAD}{HUNK}")
+    assert isinstance(first, Source) and isinstance(second, Source) and isinstance(last, Source)
+    assert [(source.path, rows(source)) for source in (first, second, last)] == [
+        ("y.py", ["-a", "1+b"]), ("z.py", ["1+c"]), ("x.py", READ)
+    ]  # fmt: skip
+    assert gone == Skipped(file="w.py", reason="was deleted")
+
+
+def test_a_context_diff_is_left_out_and_named() -> None:
+    context = "*** a/y.py\n--- a/y.py\n***************\n*** 1,2 ****\n--- 1,3 ----\n  a\n+ b\n"
+    first, second = from_diff(HEAD + HUNK + context)
+    assert isinstance(first, Source) and rows(first) == READ
+    assert second == Skipped(file="a/y.py", reason="is in a context diff; give a unified one (diff -u)")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("1c1\n< a\n---\n> b\n" + HEAD + HUNK, ("unnamed", "lines 1-4")),
+        ("+a\n" + HEAD + HUNK, ("unnamed", "line 1 ")),
+        (HEAD + HUNK + "diff --git a/y.py b/y.py\nsome garbage\n+a\nb\n\n+c\n", ("y.py", "lines 11-12 and 14")),
+        (HEAD + HUNK + "--- a/y.py\n+++ b/y.py\n" + "+a\n\n" * 23, ("y.py", "45, 47, 49 and 3 more stretches")),
+        ("diff --git a/y.py b/y.py\nsome garbage\n+a\n--- a/x.py\n+++ b/x.py\n" + HUNK, ("y.py", "line 3 ")),
+        (HEAD + HUNK + "Only in b: z.py\n+a\n", ("x.py", "line 10 ")),
+    ],
+)
+def test_what_is_not_understood_is_named_with_its_file_and_rows(text: str, told: tuple[str, str]) -> None:
+    (skipped,) = [item for item in from_diff(text) if isinstance(item, Skipped)]
+    assert (skipped.file, told[1] in skipped.reason) == (told[0], True)
+    assert re.fullmatch(r"was not read whole: lines? [^:]+ of the diff could not be understood", skipped.reason)
+
+
+def test_what_was_added_to_a_file_said_to_be_deleted_is_read() -> None:
+    assert rows(one("--- a/x.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-a\n+b\n")) == ["-a", "1+b"]
+
+
+def _mutated(chance: random.Random, text: list[str]) -> list[str]:
+    """The rows with a few of them damaged; what is added is never lost by the damage itself."""
+    made = list(text)
+    junk = ["", "...", "garbage", "@@", "@@ ... @@", "@@ -20,2 +21,3", "-- ", "---", "--- a/q", "*** a/q.py", "2.39.5", "Only in x: y"]
+    for _ in range(chance.randrange(1, 9)):
+        at = chance.randrange(len(made))
+        row = made[at]
+        if chance.random() < 0.4:
+            made.insert(at, chance.choice([*junk, *text[:9]]))
+        elif row.startswith("+added"):
+            made.insert(chance.randrange(len(made)), made.pop(at))
+        else:
+            made[at] = chance.choice([row[1:], row[: len(row) // 2], f"\x1b[1m{row}\x1b[m", row.replace("1", "3"), f" {row}", row.strip()])
+    return made
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_every_added_line_of_a_damaged_diff_is_read_or_said_not_to_be(seed: int) -> None:
+    chance = random.Random(seed)
+    hunks = ["@@ -{0},3 +{0},4 @@\n a\n+added {1}\n\n-gone\n b\n+added {2}", "@@ -{0} +{0},2 @@\n a\n+added {1}\n+added {2}"]
+    numbers = iter(range(1, 1000, 2))
+    text = "\n".join(
+        f"diff --git a/{name} b/{name}\nindex 1..2 100644\n--- a/{name}\n+++ b/{name}\n"
+        + "\n".join(chance.choice(hunks).format(place, number := next(numbers), number + 1) for place in (1, 30))
+        for name in ("x.py", "y.py", "z.sql")
+    )
+    damaged = _mutated(chance, text.split("\n"))
+    try:
+        outcomes = from_diff("\n".join(damaged))
+    except InvalidInput:
+        return
+    read = {line.text for item in outcomes if isinstance(item, Source) for line in item.lines}
+    told = " ".join(item.reason for item in outcomes if isinstance(item, Skipped))
+    named = {number for first, last in re.findall(r"(\d+)(?:-(\d+))?", told) for number in range(int(first), int(last or first) + 1)}
+    for number, row in enumerate(damaged, 1):
+        if row.startswith("+added"):
+            assert row[1:] in read or number in named or "context diff" in told, (row, outcomes)
 
 
 @pytest.mark.parametrize("seed", range(4))
