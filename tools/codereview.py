@@ -23,12 +23,14 @@ from tools.panel import LETTERS, Member, Seat, nobody, seats
 from tools.recording import recording
 from tools.registry import tool
 from tools.results import OmitEmpty, Result
-from tools.reviewing.findings import SEVERITIES, Fault, Severity, merged
+from tools.reviewing.findings import Fault
 from tools.reviewing.git import git_diff
 from tools.reviewing.material import Material, again
+from tools.reviewing.merging import merged
 from tools.reviewing.reviewers import Reviewed, Reviewers
 from tools.reviewing.sources import Skipped, Source, from_diff, from_paths
 from tools.reviewing.verifying import Judged, Verdict, judged
+from tools.reviewing.written import SEVERITIES, Severity
 
 ReviewType = Literal["full", "security", "performance", "quick"]
 

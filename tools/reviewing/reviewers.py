@@ -12,9 +12,10 @@ from conversation.messages import Usage, Warned, WarningCode
 from tools.app import Call
 from tools.bodies import Bodies
 from tools.panel import Failure, Seat
-from tools.reviewing.findings import Finding, WrittenFinding, WrittenReview, anchored, salvaged
+from tools.reviewing.findings import Finding, anchored
 from tools.reviewing.parts import Part, render
 from tools.reviewing.shapes import Skipped
+from tools.reviewing.written import WrittenFinding, WrittenReview, salvaged
 from tools.structured import ask_structured
 from tools.texts import filled, text
 

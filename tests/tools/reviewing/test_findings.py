@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from conversation.fences import label
-from tools.reviewing.findings import Finding, WrittenFinding, anchored
+from tools.reviewing.findings import Finding, anchored
 from tools.reviewing.parts import Excerpt, Part
 from tools.reviewing.sources import Line
+from tools.reviewing.written import WrittenFinding
 
 CODE = tuple(Line(number, "", "same()" if number in (3, 8, 15) else f"other_{number}()") for number in range(1, 21))
 
