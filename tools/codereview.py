@@ -29,6 +29,7 @@ from tools.reviewing.material import Material, again
 from tools.reviewing.merging import merged
 from tools.reviewing.reviewers import Reviewed, Reviewers
 from tools.reviewing.sources import Skipped, Source, from_diff, from_paths
+from tools.reviewing.telling import summary
 from tools.reviewing.verifying import Judged, Verdict, judged
 from tools.reviewing.written import SEVERITIES, Severity
 
@@ -196,7 +197,7 @@ async def _report(call: Call, done: Reviewed, severity_filter: Severity | None, 
     answer = ReviewAnswer(
         issues=kept,
         refuted=refuted,
-        summary=_summary(done, kept, len(refuted), len(found) - len(wanted), severity_filter),
+        summary=summary(done, [one.severity for one in kept], len(refuted), len(found) - len(wanted), severity_filter),
         files_reviewed=done.whole_files,
         skipped=tuple(done.skipped),
         usage=usage,
@@ -209,26 +210,6 @@ async def _report(call: Call, done: Reviewed, severity_filter: Severity | None, 
 def _issue(one: Judged, verify: bool) -> Issue:
     fault = {name: getattr(one.finding, name) for name in Fault.model_fields}
     return Issue(**fault, verdict=one.verdict if verify else None, reason=one.reason or None, checked_by=one.by)
-
-
-def _summary(done: Reviewed, issues: Sequence[Issue], refuted: int, milder: int, severity_filter: Severity | None) -> str:
-    """Say how it went: counts first, then what reviewers said in words."""
-    files = len(done.whole_files)
-    who = ", ".join(sorted(done.names))
-    counts = Counter(one.severity for one in issues)
-    told = ", ".join(f"{counts[severity]} {severity}" for severity in SEVERITIES if counts[severity])
-    where = f"{files} file{'s' if files != 1 else ''} reviewed by {who}"
-    if issues:
-        lines = [f"{len(issues)} issue{'s' if len(issues) > 1 else ''} ({told}) in {where}."]
-    elif done.prose:
-        lines = [f"No issue could be read from the answers on {where}."]
-    else:
-        lines = [f"No issues found in {where}."]
-    lines += [f"{refuted} more were refuted."] if refuted else []
-    lines += [f"{milder} below {severity_filter} left out."] if milder else []
-    lines += [f"{len(done.skipped)} left out, see skipped."] if done.skipped else []
-    said = done.summaries if done.parts == 1 else []
-    return "\n\n".join([" ".join(lines), *said, *(f"{name} said: {words}" for name, words in done.prose)])
 
 
 _GIVE_WAY = {"files_reviewed": 100, "skipped": 100, "refuted": 0, "issues": 1}

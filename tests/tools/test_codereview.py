@@ -13,8 +13,8 @@ import pytest
 from conversation.fences import label
 from conversation.messages import Event
 from providers.base import Call
-from tests.tools.house import House
-from tests.tools.reviews import CLAUDE, INJECTION, OFF_BY_ONE, prompt_of, review, reviewed
+from tests.tools.house import House, answer
+from tests.tools.reviews import CLAUDE, GEMINI, INJECTION, OFF_BY_ONE, prompt_of, review, reviewed
 
 
 async def test_findings_come_worst_first_with_all_their_fields(house: House, users: Path) -> None:
@@ -51,6 +51,29 @@ async def test_a_clean_review_says_so(house: House, users: Path) -> None:
     got = await house.call("codereview", {"paths": ["users.py"]})
     assert got["issues"] == [] and got["warnings"] == []
     assert got["summary"] == f"No issues found in 1 file reviewed by {CLAUDE}.\n\nIt is sound."
+
+
+@pytest.mark.parametrize(("reason", "why"), [("max_tokens", "cut off at its limit"), ("refusal", "declined to answer")])
+async def test_an_answer_that_is_not_whole_is_no_clean_review(house: House, users: Path, reason: str, why: str) -> None:
+    async def play(call: Call) -> AsyncGenerator[Event, None]:
+        for event in answer(review(summary="Fine so far."), stop_reason=reason):
+            yield event
+
+    house.upstreams["vertex_claude"].plays = [play]
+    got = await house.call("codereview", {"paths": ["users.py"]})
+    assert got["summary"].startswith(f"Not everything was reviewed, and no issue reported, in 0 files reviewed by {CLAUDE}. 1 left out")
+    assert [one["code"] for one in got["warnings"]] == ["incomplete"] and why in got["warnings"][0]["message"]
+    assert got["files_reviewed"] == [] and why in got["skipped"][0]["reason"] and "Fine so far." in got["summary"]
+    house.upstreams["vertex_gemini"].plays = [review()]
+    got = await house.call("codereview", {"paths": ["users.py"], "models": [CLAUDE, GEMINI]})
+    assert got["files_reviewed"] == ["users.py"] and not got["summary"].startswith("No issues found")
+
+
+async def test_when_nothing_found_is_in_the_code_the_summary_says_so(house: House, users: Path) -> None:
+    house.upstreams["vertex_claude"].plays = [review({**INJECTION, "file": "other.py"}, {**OFF_BY_ONE, "quote": "gone(1)"})]
+    got = await house.call("codereview", {"paths": ["users.py"]})
+    said = f"No finding stands in 1 file reviewed by {CLAUDE}: 2 were dropped, as no such file or code was shown."
+    assert got["summary"].startswith(said)
 
 
 async def test_a_wrong_line_is_repaired_and_what_is_not_there_is_dropped_and_counted(house: House, users: Path) -> None:

@@ -41,6 +41,16 @@ async def test_large_input_is_parted_reviewed_at_once_and_joined(workspace: Path
     assert sorted(path for call in calls for path in reviewed(call)) == [f"m{n:03}.py" for n in range(12)]
 
 
+async def test_what_reviewers_say_in_words_is_kept_of_each_part(workspace: Path) -> None:
+    house = House(workspace, limits=Limits(review_part_tokens=500))
+    many(workspace, 30)
+    house.upstreams["vertex_claude"].plays = [review(summary="I could not read the code. " * 50)]
+    got = await house.call("codereview", {"paths": ["."]})
+    said = got["summary"].split("\n\n")[1:]
+    assert len(said) == 21 and said[0].startswith("Of m000.py: I could not read the code.") and len(said[0]) < 400
+    assert said[-1] == "10 more parts were summed up."
+
+
 async def test_what_is_over_the_limit_of_a_review_is_named_not_dropped(workspace: Path) -> None:
     house = House(workspace, limits=Limits(review_part_tokens=1_000, max_review_tokens=3_000))
     many(workspace, 12)

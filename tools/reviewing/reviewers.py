@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from conversation.errors import ParleyError
 from conversation.messages import Usage, Warned, WarningCode
 from tools.app import Call
 from tools.bodies import Bodies
+from tools.files import shown_name
 from tools.panel import Failure, Seat
 from tools.reviewing.findings import Finding, anchored
+from tools.reviewing.heard import Heard
 from tools.reviewing.parts import Part, render
 from tools.reviewing.shapes import Skipped
 from tools.reviewing.written import WrittenFinding, WrittenReview, salvaged
@@ -39,13 +41,16 @@ class Reviewed:
     partial: set[str] = field(default_factory=set[str])
     """Files of which not all was shown."""
     skipped: list[Skipped] = field(default_factory=list[Skipped])
-    summaries: list[str] = field(default_factory=list[str])
+    summaries: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    """What reviewers said in words: of which files, and the words."""
     prose: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     """What reviewers said that could not be read as findings: who, and the words."""
     broken: Counter[str] = field(default_factory=Counter[str])
     """Reviewers with an answer that was only read in part, and how many."""
     dropped: Counter[str] = field(default_factory=Counter[str])
     """Reviewers with findings that the code does not bear out, and how many."""
+    unfinished: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    """Reviewers whose answer is not whole and why, and how many such answers."""
     failures: list[Failure] = field(default_factory=list[Failure])
     usage: Usage = field(default_factory=lambda: Usage(cost_usd=0.0))
     names: set[str] = field(default_factory=set[str])
@@ -66,6 +71,7 @@ class Reviewed:
         gone = [f"Findings of {who} dropped: {number}. There is no such file or no such code." for who, number in self.dropped.items()]
         failed = Counter((one.model.name, one.error.code) for one in self.failures)
         missed = [f"{name} did not review {number} of {self.parts} parts ({code})." for (name, code), number in failed.items()]
+        missed += [f"{name} did not review {n} of {self.parts} parts whole ({why})." for (name, why), n in self.unfinished.items()]
         coded: list[tuple[WarningCode, list[str]]] = [("prose_review", prose), ("unsupported_claim", gone), ("incomplete", missed)]
         return [Warned(code=code, message=message) for code, messages in coded for message in messages]
 
@@ -100,36 +106,43 @@ class Reviewers:
                 self.reviewed.parts += 1
                 for excerpt in part.excerpts:
                     self.reviewed.files.setdefault(excerpt.path, True)
-                failed: list[Failure] = []
+                failed: list[str] = []
                 for seat in self.panel:
                     await places.acquire()
                     group.create_task(self._one(seat, part, failed)).add_done_callback(lambda _: places.release())
 
-    async def _one(self, seat: Seat, part: Part, failed: list[Failure]) -> None:
-        """Have one part reviewed by one reviewer; `failed` are those who could not, of all reviewers of the part."""
+    async def _one(self, seat: Seat, part: Part, failed: list[str]) -> None:
+        """Have one part reviewed by one reviewer; `failed` is why those could not, or not whole, who could not of the part's reviewers."""
         try:
-            await self._ask(seat, part)
+            reason = await self._ask(seat, part)
         except ParleyError as error:
-            failed.append(Failure(seat, error))
-            self.reviewed.failures.append(failed[-1])
-            if len(failed) == len(self.panel):
-                self._missed(part, error)
+            self.reviewed.failures.append(Failure(seat, error))
+            reason = error.code
         else:
             self.reviewed.answered += 1
+        if reason is not None:
+            failed.append(reason)
+            if len(failed) == len(self.panel):
+                self._missed(part, reason)
         self.call.say(
             f"{self.reviewed.answered} reviews of {self.reviewed.parts} parts are in, {len(self.reviewed.findings)} findings so far"
         )
 
-    def _missed(self, part: Part, error: ParleyError) -> None:
+    def _missed(self, part: Part, reason: str) -> None:
         for path in dict.fromkeys(excerpt.path for excerpt in part.excerpts):
             if self.reviewed.files[path]:
                 self.reviewed.files[path] = False
-                self.reviewed.skipped.append(Skipped(file=path, reason=f"was not reviewed, or not all of it: {error.code}"))
+                self.reviewed.skipped.append(Skipped(file=path, reason=f"was not reviewed, or not all of it: {reason}"))
 
-    async def _ask(self, seat: Seat, part: Part) -> None:
+    def _prompt(self, code: str) -> str:
         focus = f" Above all: {self.focus}" if self.focus else ""
-        prompt = filled("review", code=render(part), kind=KINDS[self.kind], focus=focus)
-        bodies = Bodies(self.call, prompt, text("reviewer"), quiet=True)
+        return filled("review", code=code, kind=KINDS[self.kind], focus=focus)
+
+    async def _ask(self, seat: Seat, part: Part) -> str | None:
+        """Have one part reviewed by one reviewer, and return why its answer is not whole, None when it is."""
+        heard = Heard(self.call.app.chain)
+        call = Call(replace(self.call.app, chain=heard), self.call.say)
+        bodies = Bodies(call, self._prompt(render(part)), text("reviewer"), quiet=True)
         found = await ask_structured(bodies, seat.routes, WrittenReview)
         done, who = self.reviewed, found.model.name
         done.usage = done.usage.plus(found.usage)
@@ -137,16 +150,24 @@ class Reviewers:
         if found.value is not None:
             written: Sequence[WrittenFinding] = found.value.issues
             if found.value.summary.strip():
-                done.summaries.append(found.value.summary.strip())
+                done.summaries.append((_files(part), found.value.summary.strip()))
         elif written := max(map(salvaged, found.texts), key=len):
             done.broken[who] += 1
         else:
             done.prose.append((who, found.prose or "(nothing)"))
+        if heard.unfinished is not None:
+            done.unfinished[who, heard.unfinished] += 1
         # Looking a quote up in a large part takes a moment, and others are waiting for the loop.
         kept = [one for one in await asyncio.to_thread(_anchor, written, part, who, seat.letter) if one is not None]
         done.findings += kept
         if len(kept) < len(written):
             done.dropped[who] += len(written) - len(kept)
+        return heard.unfinished
+
+
+def _files(part: Part) -> str:
+    first, *others = dict.fromkeys(excerpt.path for excerpt in part.excerpts)
+    return shown_name(first) + (f" and {len(others)} more" if others else "")
 
 
 def _anchor(written: Sequence[WrittenFinding], part: Part, who: str, seat: str) -> list[Finding | None]:

@@ -39,6 +39,8 @@ _NAMES = (
     "security_issues", "code_issues", "review_findings", "review_comments", "comments",
 )  # fmt: skip
 """What models call the list of findings."""
+_ELSEWHERE = {"errors", "comments"}
+"""Of these the empty ones are no review."""
 _ALL_KEYS = frozenset({"severity", *_OTHER_KEYS, *(name for names in _OTHER_KEYS.values() for name in names)})
 _DEEPEST = 4
 
@@ -98,6 +100,8 @@ class WrittenReview(Written):
         if fields is None:
             return value
         issues = _listed(fields)
+        if not issues and set(_NAMES) & fields.keys() <= _ELSEWHERE:
+            return {}
         if not issues and (other := next(_overlooked(fields), None)):
             raise ValueError(f"{other} holds what looks like findings; put every finding into issues")
         return {"issues": issues, "summary": fields.get("summary") or ""}

@@ -45,6 +45,7 @@ def test_findings_are_found_under_the_names_models_give_them(written: Any) -> No
         {"issues": "[" * 5_000},
         {"issues": [], "findings": 7},
         {"summary": "fine"},
+        {"errors": [], "comments": []},
         {},
         7,
     ],
@@ -55,7 +56,8 @@ def test_what_may_hold_findings_elsewhere_is_no_clean_review(written: Any) -> No
 
 
 @pytest.mark.parametrize(
-    "more", [{}, {"summary": "fine", "comments": "None."}, {"files": ["a.py"], "counts": {"high": 0}}, {"read": [{"file": "a.py", "line": 9}]}]
+    "more",
+    [{}, {"summary": "fine", "comments": "None."}, {"files": ["a.py"], "counts": {"high": 0}}, {"read": [{"file": "a.py", "line": 9}]}],
 )
 def test_a_review_without_findings_is_clean(more: dict[str, Any]) -> None:
     assert WrittenReview.model_validate({"issues": [], **more}).issues == []
