@@ -12,17 +12,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from conversation.errors import FileRefused, InvalidInput, TooLarge
-from conversation.messages import Usage, Warned
+from conversation.messages import Warned
 from conversation.threads import NewTurn, parse_thread_id
 from providers.catalogue import AUTO
 from tools.app import App, Call
 from tools.asking import ContinuationId, standing
-from tools.bounds import fitting, json_tokens
 from tools.files import shown_name
 from tools.panel import LETTERS, Member, Seat, nobody, seats
 from tools.recording import recording
 from tools.registry import tool
-from tools.results import OmitEmpty, Result
+from tools.reviewing.answers import Issue, ReviewAnswer, told, within
 from tools.reviewing.findings import Fault
 from tools.reviewing.git import git_diff
 from tools.reviewing.material import Material, again
@@ -30,32 +29,10 @@ from tools.reviewing.merging import merged
 from tools.reviewing.reviewers import Reviewed, Reviewers
 from tools.reviewing.sources import Skipped, Source, from_diff, from_paths
 from tools.reviewing.telling import summary
-from tools.reviewing.verifying import Judged, Verdict, judged
+from tools.reviewing.verifying import Judged, judged
 from tools.reviewing.written import SEVERITIES, Severity
 
 ReviewType = Literal["full", "security", "performance", "quick"]
-
-
-class Issue(Fault):
-    """One fault. `verdict` is null unless it was checked; `checked_by` and `reason` then say by whom and why."""
-
-    verdict: Verdict | None = None
-    reason: Annotated[str | None, OmitEmpty] = None
-    checked_by: Annotated[str | None, OmitEmpty] = None
-
-
-class ReviewAnswer(Result):
-    """What reviewers found, worst first. Without continuation_id it was not saved; warnings say so."""
-
-    issues: tuple[Issue, ...]
-    refuted: tuple[Issue, ...] = ()
-    summary: str
-    files_reviewed: tuple[str, ...]
-    skipped: tuple[Skipped, ...] = ()
-    continuation_id: Annotated[str | None, OmitEmpty] = None
-    turn: Annotated[int | None, OmitEmpty] = None
-    usage: Usage
-    warnings: tuple[Warned, ...] = ()
 
 
 @tool(title="Have code reviewed", read_only=True, open_world=True)
@@ -102,7 +79,7 @@ async def codereview(
             "warnings": tuple(warnings),
         }
     )
-    return _within(answer, app.limits.max_answer_tokens)
+    return within(answer, app.limits.max_answer_tokens)
 
 
 def reviewers(call: Call, models: Sequence[str]) -> tuple[Seat, ...]:
@@ -162,25 +139,14 @@ class _Report:
         """Return the turn that says it in the thread: the reviewer's own when there was one, else Parley's."""
         only = next(iter(done.names)) if len(done.names) == 1 else ""
         provider, _, model = only.partition("/")
-        lines = [self.answer.summary]
-        lines += [_told(one) for one in self.answer.issues]
-        lines += [f"Refuted: {_told(one)}" for one in self.answer.refuted]
-        lines += [f"Not reviewed: {one.file} {one.reason}." for one in self.answer.skipped[:50]]
         return NewTurn(
             role="assistant",
-            content="\n\n".join(lines),
+            content=told(self.answer),
             tool="codereview",
             provider=provider or None,
             model=model or None,
             usage=self.answer.usage,
         )
-
-
-def _told(one: Issue) -> str:
-    verdict = f", {one.verdict}" if one.verdict else ""
-    mend = f"\nSuggestion: {one.suggestion}" if one.suggestion else ""
-    found = ", ".join(one.found_by)
-    return f"[{one.severity}{verdict}] {one.file}:{one.line} {one.title} (found by {found})\n{one.quote}\n{one.detail}{mend}"
 
 
 async def _report(call: Call, done: Reviewed, severity_filter: Severity | None, verify: bool) -> _Report:
@@ -210,25 +176,3 @@ async def _report(call: Call, done: Reviewed, severity_filter: Severity | None, 
 def _issue(one: Judged, verify: bool) -> Issue:
     fault = {name: getattr(one.finding, name) for name in Fault.model_fields}
     return Issue(**fault, verdict=one.verdict if verify else None, reason=one.reason or None, checked_by=one.by)
-
-
-_GIVE_WAY = {"files_reviewed": 100, "skipped": 100, "refuted": 0, "issues": 1}
-"""In which order lists are shortened when the answer is too long, and how far."""
-
-
-def _within(answer: ReviewAnswer, tokens: int) -> ReviewAnswer:
-    """Return the answer within `tokens`: the end of a long summary gives way, then names of files, then the mildest issues."""
-    if json_tokens(answer.model_dump(mode="json")) <= tokens:
-        return answer
-    room = tokens - 600
-    shown = answer.model_copy(update={"summary": answer.summary[: fitting(answer.summary, room // 4)]})
-    for name, least in _GIVE_WAY.items():
-        items = getattr(answer, name)
-        while json_tokens(shown.model_dump(mode="json")) > room and len(items) > least:
-            items = items[: max(least, len(items) * 3 // 4)]
-            shown = shown.model_copy(update={name: items})
-    gone = [f"{left} of {name}" for name in _GIVE_WAY if (left := len(getattr(answer, name)) - len(getattr(shown, name)))]
-    gone += ["the end of summary"] if shown.summary != answer.summary else []
-    rest = f"threads shows the rest: action=show, continuation_id={answer.continuation_id}, turn={answer.turn}."
-    message = f"The answer was cut, left out: {', '.join(gone)}. {rest if answer.turn else 'The rest was not saved.'}"
-    return shown.model_copy(update={"warnings": (*shown.warnings, Warned(code="truncated", message=message))})
