@@ -105,7 +105,7 @@ async def test_a_focus_is_of_bounded_length_and_home_paths_stay_out_of_the_threa
 
 async def test_the_thread_holds_what_was_asked_and_found_and_a_later_chat_knows_it(house: House, users: Path) -> None:
     house.upstreams["vertex_claude"].plays = [review(INJECTION)]
-    house.upstreams["vertex_gemini"].plays = [verdict("refuted"), "fine"]
+    house.upstreams["vertex_gemini"].plays = [verdict("refuted", "never reached"), "fine"]
     got = await house.call("codereview", {"paths": ["users.py"], "focus": "injection", "verify": True})
     turns = (await house.store.load(got["continuation_id"])).turns
     assert [(turn.role, turn.tool, turn.provider, turn.state) for turn in turns] == [
@@ -115,6 +115,7 @@ async def test_the_thread_holds_what_was_asked_and_found_and_a_later_chat_knows_
     assert turns[0].content == "Code review (full) of users.py. Focus: injection"
     await house.call("chat", {"prompt": "go on", "model": GEMINI, "continuation_id": got["continuation_id"]})
     assert "Refuted: [critical, refuted] users.py:5 SQL injection through name" in house.received("vertex_gemini")
+    assert f"Checked by {GEMINI}: refuted. never reached" in house.received("vertex_gemini")
 
 
 async def test_a_review_by_several_is_parleys_own_turn(house: House, users: Path) -> None:

@@ -47,7 +47,8 @@ def _issue(one: Issue) -> str:
     verdict = f", {one.verdict}" if one.verdict else ""
     mend = f"\nSuggestion: {one.suggestion}" if one.suggestion else ""
     found = ", ".join(one.found_by)
-    return f"[{one.severity}{verdict}] {one.file}:{one.line} {one.title} (found by {found})\n{one.quote}\n{one.detail}{mend}"
+    checked = f"\nChecked by {one.checked_by}: {one.verdict}. {one.reason or ''}".rstrip() if one.checked_by else ""
+    return f"[{one.severity}{verdict}] {one.file}:{one.line} {one.title} (found by {found})\n{one.quote}\n{one.detail}{mend}{checked}"
 
 
 _NAMED_CHARACTERS = 10_000
