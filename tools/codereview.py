@@ -150,7 +150,7 @@ class _Report:
 
 
 async def _report(call: Call, done: Reviewed, severity_filter: Severity | None, verify: bool) -> _Report:
-    found = merged(done.findings)
+    found = await asyncio.to_thread(merged, done.findings)
     least = SEVERITIES.index(severity_filter or "info")
     wanted = [one for one in found if SEVERITIES.index(one.severity) <= least]
     results = await judged(call, wanted) if verify else [Judged(one, "uncertain") for one in wanted]

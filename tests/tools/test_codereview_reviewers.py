@@ -42,6 +42,16 @@ async def test_a_reviewer_that_says_a_thing_twice_is_heard_once(house: House, us
     assert len(got["issues"]) == 2
 
 
+async def test_of_very_many_findings_of_one_answer_the_worst_are_kept_and_the_rest_counted(house: House, users: Path) -> None:
+    mild = [{**OFF_BY_ONE, "severity": "low", "title": f"t{n} foo{n}", "detail": f"w{n} q{n}"} for n in range(1_000)]
+    house.upstreams["vertex_claude"].plays = [review(*mild, INJECTION)]
+    got = await house.call("codereview", {"paths": ["users.py"], "models": [CLAUDE]})
+    assert got["issues"][0]["title"] == INJECTION["title"] and got["summary"].startswith("200 issues (1 critical, 199 low)")
+    assert [one["message"] for one in got["warnings"] if one["message"].startswith("Of ")] == [
+        f"Of {CLAUDE} the mildest 801 findings were left out."
+    ]
+
+
 @pytest.mark.parametrize(
     ("models", "code"),
     [(["gpt", GPT], "invalid_input"), ([GPT] * 50, "invalid_input"), (["nobody"], "unknown_model"), ([""], "ok")],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
+from itertools import chain
 
 from tools.reviewing.findings import Finding, fit
 from tools.reviewing.written import SEVERITIES
@@ -15,15 +17,16 @@ _CLOSE = 2
 def merged(findings: Iterable[Finding]) -> list[Finding]:
     """Return the findings, worst first and then by place, equal ones as one that names everyone who found it and keeps what each said."""
     kept: list[Finding] = []
-    by_file: dict[str, list[int]] = {}
+    by_line: dict[tuple[str, int], list[int]] = {}
     for one in sorted(findings, key=_order):
-        places = by_file.setdefault(one.file, [])
-        twin = next((at for at in places if _equal(one, kept[at])), None)
+        near = (by_line.get((one.file, line), ()) for line in range(one.line - _CLOSE, one.line + _CLOSE + 1))
+        twin = next((at for at in sorted(chain.from_iterable(near)) if _equal(one, kept[at])), None)
         if twin is None:
-            places.append(len(kept))
+            by_line.setdefault((one.file, one.line), []).append(len(kept))
             kept.append(one)
         else:
             kept[twin] = _joined(kept[twin], one)
+    _telling.cache_clear()  # what was reviewed does not stay in memory
     return kept
 
 
@@ -38,12 +41,10 @@ def _joined(kept: Finding, other: Finding) -> Finding:
 
 
 def _equal(one: Finding, other: Finding) -> bool:
-    """Tell whether two findings are about the same fault: near each other, and named alike, or alike in all they say.
+    """Tell whether two findings near each other are about the same fault: named alike, or alike in all they say.
 
     One reviewer's two findings at a place are two, unless they say the same: it had a reason to tell them apart.
     """
-    if abs(one.line - other.line) > _CLOSE:
-        return False
     titles = _likeness(one.title, other.title)
     if set(one.found_by) <= set(other.found_by):
         return one.line == other.line and titles >= 0.8
@@ -60,9 +61,10 @@ def _likeness(one: str, other: str) -> float:
     return len(first & second) / min(len(first), len(second))
 
 
-def _telling(text: str) -> set[str]:
+@lru_cache(maxsize=4_096)
+def _telling(text: str) -> frozenset[str]:
     """The words that say what it is about, each by its stem, roughly."""
-    return {word.rstrip("s") for word in _WORD.findall(text.lower())} - _COMMON
+    return frozenset(word.rstrip("s") for word in _WORD.findall(text.lower())) - _COMMON
 
 
 _COMMON_WORDS = """

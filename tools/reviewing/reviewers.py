@@ -17,7 +17,7 @@ from tools.reviewing.findings import Finding, anchored
 from tools.reviewing.heard import Heard
 from tools.reviewing.parts import Part, render
 from tools.reviewing.shapes import Skipped
-from tools.reviewing.written import WrittenFinding, WrittenReview, salvaged
+from tools.reviewing.written import SEVERITIES, WrittenFinding, WrittenReview, salvaged
 from tools.structured import ask_structured
 from tools.texts import filled, text
 
@@ -29,6 +29,9 @@ KINDS = {
     "copies and allocations, locks held too long, caches that never end.",
     "quick": "Look only for what must be mended before this ships: critical and high severity.",
 }
+
+MOST_FINDINGS = 200
+"""In one answer; a reviewer that has more to say of one part is not reading it."""
 
 
 @dataclass(slots=True)
@@ -51,6 +54,8 @@ class Reviewed:
     """Reviewers with findings that the code does not bear out, and how many."""
     unfinished: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     """Reviewers whose answer is not whole and why, and how many such answers."""
+    surplus: Counter[str] = field(default_factory=Counter[str])
+    """Reviewers with more findings than one answer is heard for, and how many more."""
     failures: list[Failure] = field(default_factory=list[Failure])
     usage: Usage = field(default_factory=lambda: Usage(cost_usd=0.0))
     names: set[str] = field(default_factory=set[str])
@@ -69,10 +74,12 @@ class Reviewed:
         prose = [f"{who} answered in prose, which stands in the summary." for who in told]
         prose += [f"Broken answers of {who}: {number}. The findings that could be read were kept." for who, number in self.broken.items()]
         gone = [f"Findings of {who} dropped: {number}. There is no such file or no such code." for who, number in self.dropped.items()]
+        surplus = [f"Of {who} the mildest {number} findings were left out." for who, number in self.surplus.items()]
         failed = Counter((one.model.name, one.error.code) for one in self.failures)
         missed = [f"{name} did not review {number} of {self.parts} parts ({code})." for (name, code), number in failed.items()]
         missed += [f"{name} did not review {n} of {self.parts} parts whole ({why})." for (name, why), n in self.unfinished.items()]
-        coded: list[tuple[WarningCode, list[str]]] = [("prose_review", prose), ("unsupported_claim", gone), ("incomplete", missed)]
+        coded: list[tuple[WarningCode, list[str]]] = [("prose_review", prose), ("unsupported_claim", gone), ("truncated", surplus)]
+        coded.append(("incomplete", missed))
         return [Warned(code=code, message=message) for code, messages in coded for message in messages]
 
 
@@ -157,6 +164,9 @@ class Reviewers:
             done.prose.append((who, found.prose or "(nothing)"))
         if heard.unfinished is not None:
             done.unfinished[who, heard.unfinished] += 1
+        if len(written) > MOST_FINDINGS:
+            done.surplus[who] += len(written) - MOST_FINDINGS
+            written = sorted(written, key=lambda one: SEVERITIES.index(one.severity))[:MOST_FINDINGS]
         # Looking a quote up in a large part takes a moment, and others are waiting for the loop.
         kept = [one for one in await asyncio.to_thread(_anchor, written, part, who, seat.letter) if one is not None]
         done.findings += kept
