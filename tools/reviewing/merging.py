@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
+from dataclasses import dataclass
 from itertools import chain
 
 from tools.reviewing.findings import Finding, fit
@@ -14,20 +14,35 @@ _WORD = re.compile(r"[a-z][a-z0-9_]{2,}")
 _CLOSE = 2
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A finding with what it is compared by."""
+
+    finding: Finding
+    title: frozenset[str]
+    everything: frozenset[str]
+    code: str
+
+    @classmethod
+    def of(cls, one: Finding) -> _Said:
+        title = _telling(one.title)
+        return cls(one, title, title | _telling(one.detail), "".join(one.quote.split()))
+
+
 def merged(findings: Iterable[Finding]) -> list[Finding]:
     """Return the findings, worst first and then by place, equal ones as one that names everyone who found it and keeps what each said."""
-    kept: list[Finding] = []
+    kept: list[_Said] = []
     by_line: dict[tuple[str, int], list[int]] = {}
-    for one in sorted(findings, key=_order):
-        near = (by_line.get((one.file, line), ()) for line in range(one.line - _CLOSE, one.line + _CLOSE + 1))
+    for one in map(_Said.of, sorted(findings, key=_order)):
+        file, place = one.finding.file, one.finding.line
+        near = (by_line.get((file, line), ()) for line in range(place - _CLOSE, place + _CLOSE + 1))
         twin = next((at for at in sorted(chain.from_iterable(near)) if _equal(one, kept[at])), None)
         if twin is None:
-            by_line.setdefault((one.file, one.line), []).append(len(kept))
+            by_line.setdefault((file, place), []).append(len(kept))
             kept.append(one)
         else:
-            kept[twin] = _joined(kept[twin], one)
-    _telling.cache_clear()  # what was reviewed does not stay in memory
-    return kept
+            kept[twin] = _Said.of(_joined(kept[twin].finding, one.finding))
+    return [one.finding for one in kept]
 
 
 def _order(one: Finding) -> tuple[int, str, int, str]:
@@ -40,28 +55,29 @@ def _joined(kept: Finding, other: Finding) -> Finding:
     return kept.model_copy(update={"found_by": tuple(dict.fromkeys((*kept.found_by, *other.found_by))), "detail": detail})
 
 
-def _equal(one: Finding, other: Finding) -> bool:
+def _equal(one: _Said, other: _Said) -> bool:
     """Tell whether two findings near each other are about the same fault: named alike, or alike in all they say.
 
     One reviewer's two findings at a place are two, unless they say the same: it had a reason to tell them apart.
     """
-    titles = _likeness(one.title, other.title)
-    if set(one.found_by) <= set(other.found_by):
-        return one.line == other.line and titles >= 0.8
-    same_code = "".join(one.quote.split()) == "".join(other.quote.split())
-    everything = _likeness(f"{one.title} {one.detail}", f"{other.title} {other.detail}")
-    return titles >= 0.6 or (same_code and titles >= 0.3 and everything >= 0.3) or (same_code and everything >= 0.6)
+    titles = _likeness(one.title, other.title, one.finding.title, other.finding.title)
+    if set(one.finding.found_by) <= set(other.finding.found_by):
+        return one.finding.line == other.finding.line and titles >= 0.8
+    if titles >= 0.6:
+        return True
+    if one.code != other.code:
+        return False
+    everything = _likeness(one.everything, other.everything, one.finding.detail, other.finding.detail)
+    return (titles >= 0.3 and everything >= 0.3) or everything >= 0.6
 
 
-def _likeness(one: str, other: str) -> float:
-    """Return the share of the fewer telling words that both have, 0 to 1."""
-    first, second = _telling(one), _telling(other)
+def _likeness(first: frozenset[str], second: frozenset[str], one: str, other: str) -> float:
+    """Return the share of the fewer telling words that both have, 0 to 1; without any, whether the texts are the same."""
     if not first or not second:
         return float(one.strip().lower() == other.strip().lower())
     return len(first & second) / min(len(first), len(second))
 
 
-@lru_cache(maxsize=4_096)
 def _telling(text: str) -> frozenset[str]:
     """The words that say what it is about, each by its stem, roughly."""
     return frozenset(word.rstrip("s") for word in _WORD.findall(text.lower())) - _COMMON
