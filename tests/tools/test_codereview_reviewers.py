@@ -105,6 +105,15 @@ async def test_different_faults_of_two_reviewers_are_two(house: House, users: Pa
     assert sorted(issue["title"] for issue in got["issues"]) == sorted((one["title"], other["title"]))
 
 
+async def test_faults_of_a_kind_on_lines_side_by_side_are_two(house: House, users: Path) -> None:
+    above = {"line": 4, "quote": "def find(db: sqlite3.Connection, name: str):"}
+    house.upstreams["vertex_claude"].plays = [review({**INJECTION, "title": "Missing null check of name", "detail": "name may be None"})]
+    other = {**INJECTION, **above, "title": "Missing null check of db", "detail": "db may be None"}
+    house.upstreams["vertex_gemini"].plays = [review(other)]
+    got = await house.call("codereview", {"paths": ["users.py"], "models": [CLAUDE, GEMINI]})
+    assert sorted(one["title"] for one in got["issues"]) == ["Missing null check of db", "Missing null check of name"]
+
+
 async def test_a_merged_finding_keeps_what_each_reviewer_said(house: House, users: Path) -> None:
     house.upstreams["vertex_claude"].plays = [review(INJECTION)]
     house.upstreams["vertex_gemini"].plays = [review({**INJECTION, "detail": "Seen from the search form."})]

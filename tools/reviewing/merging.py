@@ -10,7 +10,7 @@ from itertools import chain
 from tools.reviewing.findings import Finding, fit
 from tools.reviewing.written import SEVERITIES
 
-_WORD = re.compile(r"[a-z][a-z0-9_]{2,}")
+_WORD = re.compile(r"[a-z][a-z0-9_]+")
 _CLOSE = 2
 
 
@@ -58,12 +58,14 @@ def _joined(kept: Finding, other: Finding) -> Finding:
 def _equal(one: _Said, other: _Said) -> bool:
     """Tell whether two findings near each other are about the same fault: named alike, or alike in all they say.
 
+    Titles that each name something of their own, of different code, are of two faults: a check missing of `db`, and one of `name`.
     One reviewer's two findings at a place are two, unless they say the same: it had a reason to tell them apart.
     """
     titles = _likeness(one.title, other.title, one.finding.title, other.finding.title)
     if set(one.finding.found_by) <= set(other.finding.found_by):
         return one.finding.line == other.finding.line and titles >= 0.8
-    if titles >= 0.6:
+    each_its_own = one.title - other.title and other.title - one.title
+    if titles >= 0.6 and not (each_its_own and one.finding.line != other.finding.line and one.code != other.code):
         return True
     if one.code != other.code:
         return False
@@ -84,6 +86,7 @@ def _telling(text: str) -> frozenset[str]:
 
 
 _COMMON_WORDS = """
+of in is to by on at or if it no an as be up do so we me my he us
 the and for with that this from when then than are was not can has have its into does will may any all but one two out never always
 code line value values function method call calls called caller return returns returned check checked error user input which there
 where what because without before after being must should could would nothing something
