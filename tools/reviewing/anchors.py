@@ -6,6 +6,7 @@ What is not there is looked for once more with small things forgiven, none of wh
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,11 +18,14 @@ from tools.reviewing.shapes import Line
 _MOST_READ = 10_000  # characters of a quote; where these begin, the rest does
 _MOST_IN_LINE = 8
 _FEW = 3
+_NEGATION = re.compile(r"(?:\b(?:not|no|never|except|unless|without)[ (]*|[!~-][ (]*)$", re.IGNORECASE)
+_WORDS = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The number, in the new file, of the line where a quote begins. `code` are the lines there when the quote is not quite the same."""
+    """The number, in the new file, of the line where a quote begins. `code` are the lines there when the quote is not quite the same,
+    a single word of them, or what stands behind a negation."""
 
     number: int
     code: str | None = None
@@ -29,11 +33,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    """From which place in the lines to which, and whether that is whole lines."""
+    """From which place in the lines to which, whether that is whole lines, and whether it may say another thing than they do."""
 
     place: int
     last: int
     whole: bool
+    piece: bool
     text: _Text
 
 
@@ -81,7 +86,9 @@ class _Text:
     def match(self, at: int, end: int) -> _Match:
         first, last = self.row(at), self.row(end - 1)
         whole = at == self.starts[first] and end == self.ends[last]
-        return _Match(self.places[first], self.places[last], whole, self)
+        before, inside = self.text[max(self.starts[first], at - 12) : at], self.text[at : min(end, at + 200)]
+        piece = bool(_NEGATION.search(before)) or (not whole and _WORDS.fullmatch(inside) is not None)
+        return _Match(self.places[first], self.places[last], whole, piece, self)
 
     def matches(self, needle: str) -> Iterator[_Match]:
         """Yield where the needle stands, and not as a part of a word. A very short one matches only whole lines."""
@@ -110,13 +117,13 @@ def find_place(lines: Sequence[Line], quote: str, near: int | None) -> Place | N
     Of several places, those that are whole lines come first, then those nearest to `near`, then the earliest. A removed line's
     number is that of the next line that there is.
     """
-    meant = readings(quote[:_MOST_READ])
+    meant = readings(quote[:_MOST_READ], any(line.mark for line in lines))
     numbers = _numbers(lines)
     code = "\n".join(line.text for line in lines)
     texts = _texts(lines, bare_rows(code))
     for matches in chain(_exact(texts, meant), _in_segments(texts, meant)):
         if found := _nearest(lines, numbers, matches, near):
-            return Place(found[1])
+            return Place(found[1], _code(lines, found[0]) if found[0].piece else None)
     for matches in _forgiving(lines, code, meant):
         if found := _nearest(lines, numbers, matches, near):
             return Place(found[1], _code(lines, found[0]))

@@ -69,13 +69,13 @@ def unescaped(text: str) -> list[str]:
     return [text.replace("\\\\", "\\"), joined[1:]]
 
 
-def readings(quote: str) -> list[str]:
-    """Return what the quote may stand for, literally first, each reading once."""
+def readings(quote: str, is_diff: bool) -> list[str]:
+    """Return what the quote may stand for, literally first, each reading once; a sign before a row is a mark in a diff only."""
     plain = _unfenced(quote)
     found = [quote, plain]
     for text in (plain, plain.replace("&lt;", "<")):  # our fences write some tags so
         unnumbered = _without_numbers(text)
-        found += [text, unnumbered, _without_marks(text), _without_marks(unnumbered)]
+        found += [text, unnumbered, *(map(_without_marks, (text, unnumbered)) if is_diff else ())]
     return [text for text in dict.fromkeys(found) if bare(text)]
 
 
