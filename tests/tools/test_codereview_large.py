@@ -98,6 +98,15 @@ async def test_parts_fit_the_smallest_reviewer(workspace: Path) -> None:
     assert sum(len(re.sub(r"^\d+\t", "", text, flags=re.MULTILINE)) + 1 for text in shown) == code, "every byte of the code, once"
 
 
+async def test_a_long_focus_leaves_the_smallest_reviewer_room(workspace: Path) -> None:
+    small = ModelInfo(provider="github_models", id="openai/gpt-4o", context_window=8_000, max_output=1_000)
+    house = House(workspace, models={"github_models": [small]})
+    many(workspace, 6, lines=120)
+    house.upstreams["github_models"].plays = [review()]
+    got = await house.call("codereview", {"paths": ["."], "models": [GPT], "focus": "\u4e2d" * 2_000})
+    assert len(got["files_reviewed"]) == 6 and got["warnings"] == []
+
+
 async def test_a_part_nobody_reviewed_names_its_files(workspace: Path) -> None:
     house = House(workspace, limits=Limits(review_part_tokens=1_000, review_parallel=1))
     many(workspace, 6)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from conversation.errors import ParleyError
 from conversation.messages import Usage, Warned, WarningCode
+from conversation.tokens import estimate_tokens
 from tools.app import Call
 from tools.bodies import Bodies
 from tools.files import shown_name
@@ -30,6 +31,8 @@ KINDS = {
     "quick": "Look only for what must be mended before this ships: critical and high severity.",
 }
 
+_SPARE = 800
+"""Tokens left free beside prompt and code: some upstreams count them escaped as JSON."""
 MOST_FINDINGS = 200
 """In one answer; a reviewer that has more to say of one part is not reading it."""
 
@@ -96,7 +99,8 @@ class Reviewers:
     def part_tokens(self) -> int:
         """Return how large a part may be, so that it fits each reviewer's window."""
         rooms = [Bodies(self.call, "", text("reviewer")).room(model) for seat in self.panel for model in seat.routes[:1]]
-        return max(500, min(self.call.app.limits.review_part_tokens, *(room - 2_000 for room in rooms)))
+        asked = estimate_tokens(self._prompt("")) + _SPARE
+        return max(500, min(self.call.app.limits.review_part_tokens, *(room - asked for room in rooms)))
 
     async def review(self, parts: AsyncIterator[Part]) -> Reviewed:
         """Have every part reviewed by everyone, and return what came of it; reading goes on while reviewers are asked."""
