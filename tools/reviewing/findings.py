@@ -73,7 +73,11 @@ def _path(named: str, part: Part) -> str | None:
     paths = list(dict.fromkeys(excerpt.path for excerpt in part.excerpts))
     known = {spelling: path for path in reversed(paths) for spelling in (_composed(label(path)), _composed(path))}
     whole = _composed(named.strip())
-    return _meant(whole, known) or _meant(whole.strip("`'\""), known)
+    bare = {spelling.strip(): path for spelling, path in reversed(known.items())}
+    for spelling in (_composed(named), whole, whole.strip("`'\"")):
+        if (path := _meant(spelling, known)) is not None:
+            return path
+    return _meant(whole.strip("`'\" "), bare)
 
 
 def _meant(plain: str, known: Mapping[str, str]) -> str | None:

@@ -43,6 +43,17 @@ def test_a_path_of_odd_characters_is_known_as_it_is_and_as_its_tag_writes_it(pat
         assert one is not None and one.file == path, written
 
 
+@pytest.mark.parametrize("path", [" lead.py", "trail.py ", " both .py ", "folder/ x.py", " folder/x.py", "tab.py\t"])
+def test_a_path_that_begins_or_ends_with_a_blank_is_known_with_it_and_without(path: str) -> None:
+    for written in (path, path.strip(), f"`{path}`", f"./{path}", label(path)):
+        one = found("first.py", path, file=written)
+        assert one is not None and one.file == path, written
+    one = found("lead.py", " lead.py", file=" lead.py")
+    assert one is not None and one.file == " lead.py"
+    one = found(" lead.py", "lead.py", file="lead.py")
+    assert one is not None and one.file == "lead.py"
+
+
 @pytest.mark.parametrize(
     ("named", "meant"),
     [
