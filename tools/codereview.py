@@ -63,7 +63,7 @@ async def codereview(
     async with aclosing(material.parts(sources)) as parts, recording(app) as exchange:
         first = await anext(parts, None)
         if first is None:
-            raise _nothing(work.reviewed.skipped)
+            raise _nothing(work.reviewed.skipped, bool(paths))
         asked = NewTurn(role="user", content=_asked(review_type, work.focus, paths, git_range), tool="codereview")
         await exchange.begin(asked, thread_id, None)
         done = await work.review(again(first, parts))
@@ -119,10 +119,14 @@ def _asked(review_type: str, focus: str, paths: Sequence[str], git_range: str | 
     return f"Code review ({review_type}) of {what}." + (f" Focus: {focus}" if focus else "")
 
 
-def _nothing(skipped: Sequence[Skipped]) -> FileRefused:
+_PATHS = "Name text files, folders or globs in the workspace."
+_CHANGES = "Give a unified diff, or a range, that adds or changes lines of text files."
+
+
+def _nothing(skipped: Sequence[Skipped], in_workspace: bool) -> FileRefused:
     named = "; ".join(f"{one.file} {one.reason}" for one in skipped[:5]) or "there is no code in it"
     more = f"; and {len(skipped) - 5} more" if len(skipped) > 5 else ""
-    return FileRefused(f"There is nothing to review: {named}{more}.", hint="Name text files, folders or globs in the workspace.")
+    return FileRefused(f"There is nothing to review: {named}{more}.", hint=_PATHS if in_workspace else _CHANGES)
 
 
 # --- what came of it -----------------------------------------------------------------------------------------------

@@ -46,6 +46,13 @@ async def test_nothing_that_can_be_reviewed_is_an_error_that_says_why(house: Hou
     assert await house.store.list(workspace=None) == []
 
 
+async def test_of_a_diff_in_which_nothing_can_be_reviewed_the_hint_speaks_of_diffs(house: House) -> None:
+    for rows, why in (("@@ nonsense @@\n", "no line in the diff"), ("+a = 1\n", "line 3 of the")):
+        error = await house.error("codereview", {"diff": f"--- a/x.py\n+++ b/x.py\n{rows}"})
+        assert error["code"] == "file_refused" and why in error["message"] and "empty" not in error["message"]
+        assert "unified diff" in error["hint"]
+
+
 async def test_what_is_left_out_is_listed_beside_what_is_reviewed(house: House, users: Path) -> None:
     (users.parent / "a.bin").write_bytes(b"\x00\x01")
     house.upstreams["vertex_claude"].plays = [review()]
