@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from conversation.errors import ParleyError
 from conversation.messages import Frozen, Usage, Warned
 from conversation.threads import NewTurn, Turn
+from conversation.tokens import estimate_tokens
 from providers.base import ModelInfo
 from providers.causes import failure
 from providers.chain import Reply
@@ -16,12 +17,13 @@ from tools.asking import SYSTEM
 from tools.bodies import Bodies
 from tools.bounds import cut
 from tools.condensing import Condenser
-from tools.panel import Failure, Position, Seat, gathered, nobody, side_by_side
+from tools.panel import Failure, Position, Seat, fenced, gathered, nobody, side_by_side
 from tools.structured import Structured, ask_structured, continued
 from tools.synthesis import Agreement, Confidence, Disagreement, Evidence, WrittenOutcome
 from tools.texts import filled, text
 
 _ONE = "Only one model answered, so there is nothing to compare it with."
+_ASKED = "[The question, which stands in full in the next message.]"
 _LONGEST_REASON = 2_000
 _COMPARE = "Compare the answers yourself."
 
@@ -144,6 +146,8 @@ class Session:
         positions = {letter: replace(one, before=held[letter].usage) if letter in held else one for letter, one in positions.items()}
         for letter, one in positions.items():
             self.warnings += [_of(one.reply.model, warning) for warning in bodies[letter].warnings(one.reply)]
+            others = {other: shown for other, shown in held.items() if other != letter}
+            self.warnings += [_of(one.reply.model, warning) for warning in self._cut(bodies[letter], one.reply.model, others)]
         known = {(one.provider, one.model) for one in self.failed}
         told = [_failed(one, number) for one in failures]
         self.failed += [one for one in told if (one.provider, one.model) not in known or one.round == 1]
@@ -158,13 +162,34 @@ class Session:
         else:
             others = {letter: one for letter, one in held.items() if letter != seat.letter}
             said = _position_turn(own).model_copy(update={"meta": None})  # its own words, whichever side they argue
-
-            def prompt(tokens: int) -> str:
-                return filled("consensus_round", letter=seat.letter, answers=side_by_side(others, self.asked.content, tokens))
-
-            made = Bodies(self.call, prompt, system, continued(self.history, self.asked, said))
+            prompt = self._prompt("consensus_round", others, own, letter=seat.letter)
+            before = NewTurn(role="user", content=_ASKED, tool="consensus")
+            made = Bodies(self.call, prompt, system, continued(self.history, before, said), self.asked.attachments)
         made.condenser, made.quiet = self.condenser, True
         return made
+
+    def _prompt(self, name: str, shown: Mapping[str, Position], own: Position | None = None, **values: str) -> Callable[[int], str]:
+        """Return what makes a request with the question whole, and answers in the room that leaves.
+
+        Files and the seat's own answer, which are sent beside it, get their part of it, but no more than half of what answers would have.
+        """
+        question = self.asked.content
+        beside = [item.content for item in self.asked.attachments if item.kind == "text"] + ([own.text] if own else [])
+
+        def prompt(tokens: int) -> str:
+            free = tokens - estimate_tokens(filled(name, question=question, answers="", **values))
+            wanted = sum(map(estimate_tokens, beside)) - tokens // 3  # a third on top of the prompt is theirs anyway
+            room = max(free // 2, free - max(0, wanted))
+            return filled(name, question=question, answers=side_by_side(shown, question, room), **values)
+
+        return prompt
+
+    def _cut(self, bodies: Bodies, model: ModelInfo, shown: Mapping[str, Position]) -> list[Warned]:
+        """Return the warning of answers that a model was not shown in full, if there are any."""
+        sent = "".join(block.get("text", "") for block in bodies.windows[model.name].messages[-1]["content"])
+        short = [letter for letter, one in shown.items() if fenced(one, self.asked.content) not in sent]
+        told = f"Cut to fit the model's window: the answers of {', '.join(short)}."
+        return [Warned(code="truncated", message=told)] if short else []
 
     async def _compared(self, positions: Mapping[str, Position]) -> Outcome:
         """Return the outcome: the synthesizer's, as far as it holds, or what can be said without one."""
@@ -185,12 +210,13 @@ class Session:
         return made
 
     async def _synthesis(self, positions: Mapping[str, Position]) -> Structured[WrittenOutcome]:
-        def prompt(tokens: int) -> str:
-            return filled("synthesis", answers=side_by_side(positions, self.asked.content, tokens))
-
-        history = continued(self.history, self.asked)
-        bodies = Bodies(self.call, prompt, text("synthesizer"), history, condenser=self.condenser, quiet=True)
-        return await ask_structured(bodies, self.judges, WrittenOutcome, deadline_s=self.deadline_s)
+        prompt = self._prompt("synthesis", positions)
+        system = text("synthesizer")
+        bodies = Bodies(self.call, prompt, system, self.history, self.asked.attachments, condenser=self.condenser, quiet=True)
+        found = await ask_structured(bodies, self.judges, WrittenOutcome, deadline_s=self.deadline_s)
+        left_out = [*bodies.windows[found.model.name].warnings, *self._cut(bodies, found.model, positions)]
+        self.warnings += [_of(found.model, one, "comparing") for one in left_out]
+        return found
 
 
 def _judge(made: Outcome, found: Structured[WrittenOutcome], evidence: Evidence) -> None:
@@ -218,5 +244,5 @@ def _failed(one: Failure, number: int) -> FailedMember:
     return FailedMember(model=one.model.id, provider=one.model.provider, code=one.error.code, message=said, round=number)
 
 
-def _of(model: ModelInfo, warning: Warned) -> Warned:
-    return warning.model_copy(update={"message": f"{model.name}: {warning.message}"})
+def _of(model: ModelInfo, warning: Warned, doing: str = "") -> Warned:
+    return warning.model_copy(update={"message": f"{' '.join((model.name, doing)).strip()}: {warning.message}"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from conversation.errors import AllProvidersFailed, ContextTooLong, InvalidInput, ParleyError, ProviderError
 from conversation.fences import answer_tags, cut_middle, defuse
 from conversation.messages import Attempt, Usage
-from conversation.tokens import estimate_tokens
+from conversation.tokens import estimate_tokens, fair_limit
 from providers.base import ModelInfo
 from providers.catalogue import AUTO, Catalogue
 from providers.chain import Reply
@@ -211,19 +212,29 @@ def nobody(failures: Sequence[Failure]) -> ParleyError:
     )
 
 
+_LEAST_SHOWN = 64
+_FENCE_TOKENS = 32
+_LONGEST_SIDE = 200
+
+
 # --- answers laid side by side -------------------------------------------------------------------------------------
 
 
 def side_by_side(positions: Mapping[str, Position], question: str, tokens: int) -> str:
-    """Return the answers in fences under their letters, without their authors' names, in about `tokens` together."""
-    share = max(64, tokens // max(1, len(positions)) - 32)
-    return "\n\n".join(_fenced(one, question, share) for one in positions.values())
+    """Return the answers in fences under their letters, without their authors' names, in about `tokens` together.
+
+    Each may take as much as all of them can: what short ones leave free is the long ones'.
+    """
+    costs = [estimate_tokens(anonymous(one, question)) for one in positions.values()]
+    limit = max(_LEAST_SHOWN, fair_limit(costs, tokens - _FENCE_TOKENS * len(costs)))
+    return "\n\n".join(fenced(one, question, limit) for one in positions.values())
 
 
-def _fenced(position: Position, question: str, tokens: int) -> str:
+def fenced(position: Position, question: str, limit: float = math.inf) -> str:
+    """Return one answer as it is shown to other models, its words cut in the middle to a limit in tokens."""
     words = anonymous(position, question)
-    words = cut_middle(words, tokens) if estimate_tokens(words) > tokens else words
-    before, after = answer_tags(position.seat.letter, position.seat.side)
+    words = cut_middle(words, int(limit)) if estimate_tokens(words) > limit else words
+    before, after = answer_tags(position.seat.letter, cut(position.seat.side, _LONGEST_SIDE))
     return f"{before}{defuse(words) or '(no text)'}{after}"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from providers.base import ModelInfo
-from tests.tools.house import House
+from tests.tools.house import MODELS, House
 from tests.tools.panels import CLAUDE, GEMINI, GPT, QUESTION, ROUTER, SAID, everything, is_comparison, outcome, panelist, prompt_of, seated
 
 # --- who is asked ----------------------------------------------------------------------------------------------------
@@ -189,3 +189,48 @@ async def test_a_stance_and_a_wording_of_ones_own_go_together_and_tell_seats_of_
     assert (await house.error("consensus", {"prompt": QUESTION, "models": [{"model": "gpt", "stance_prompt": "x" * 2_001}]}))["code"] == (
         "invalid_input"
     )
+
+
+# --- what each request holds, however long the answers are --------------------------------------------------------------
+
+
+async def test_the_question_is_whole_in_every_request_and_what_is_cut_is_told(workspace: Path) -> None:
+    narrow = {"context_window": 8_000, "max_output": 2_000}
+    house = House(workspace, models={name: [one.model_copy(update=narrow)] for name, one in MODELS.items()})
+    (workspace / "queue.py").write_text("JOBS = 7\n")
+    seated(house, said={name: f"{said} {'long ' * 9_000}" for name, said in SAID.items()})
+    question = "BEGIN " + "which of the two, and why? " * 220 + " END"
+    models = [CLAUDE, GEMINI, GPT]
+    got = await house.call("consensus", {"prompt": question, "files": ["queue.py"], "models": models, "rounds": 2})
+    calls = [call for upstream in house.upstreams.values() for call in upstream.calls]
+    assert len(calls) == 7
+    for call in calls:
+        assert question in prompt_of(call) and "JOBS = 7" in prompt_of(call)
+    assert f"{CLAUDE} comparing: Cut to fit the model's window: the answers of A, B, C." in [one["message"] for one in got["warnings"]]
+    assert f"{GPT}: Cut to fit the model's window: the answers of A, B." in [one["message"] for one in got["warnings"]]
+
+
+async def test_a_judge_with_a_large_window_is_asked_the_question_with_answers_that_would_fill_it(house: House) -> None:
+    seated(house, said={name: "word " * 400_000 for name in SAID})
+    got = await house.call("consensus", {"prompt": QUESTION + " why" * 1_500, "models": [GEMINI, GPT], "synthesizer": CLAUDE})
+    (call,) = house.upstreams["vertex_claude"].calls
+    assert QUESTION + " why" * 1_500 in prompt_of(call) and prompt_of(call).count("tokens cut") == 2
+    assert [one["message"].split(":")[0] for one in got["warnings"] if "answers of A, B" in one["message"]] == [f"{CLAUDE} comparing"]
+
+
+async def test_what_the_judge_is_not_shown_of_the_thread_is_told(workspace: Path) -> None:
+    small = ModelInfo(provider="github_models", id="openai/gpt-4o", context_window=6_000, max_output=1_000)
+    house = seated(House(workspace, models={"github_models": [small]}))
+    (workspace / "long.py").write_text("word = 'word word word'\n" * 3_000)
+    arguments = {"prompt": QUESTION, "files": ["long.py"], "models": [CLAUDE, GEMINI], "synthesizer": GPT}
+    got = await house.call("consensus", arguments)
+    assert [one["message"] for one in got["warnings"] if one["code"] == "truncated"] == [
+        f"{GPT} comparing: Cut to fit the model's window: file long.py."
+    ]
+
+
+async def test_what_short_answers_leave_free_is_the_long_ones(workspace: Path) -> None:
+    small = ModelInfo(provider="github_models", id="openai/gpt-4o", context_window=6_000, max_output=1_000)
+    house = seated(House(workspace, models={"github_models": [small]}), said={**SAID, "vertex_claude": "word " * 1_500})
+    await house.call("consensus", {"prompt": QUESTION, "models": [CLAUDE, GEMINI], "synthesizer": GPT})
+    assert "word " * 1_400 in prompt_of(house.upstreams["github_models"].calls[0])

@@ -115,7 +115,7 @@ async def test_a_thread_too_long_for_the_panel_is_condensed_once_for_all_of_it(w
     panel = [call for call in asked if "one of several models" in str(call.body["system"])]
     assert ["NOTES" in everything(call) for call in panel] == [True] * 4
     condensed = [one["message"].split(":")[0] for one in got["warnings"] if one["code"] == "condensed"]
-    assert condensed == [CLAUDE, GEMINI, GPT, ROUTER]
+    assert condensed == [CLAUDE, GEMINI, GPT, ROUTER, f"{CLAUDE} comparing"]
 
 
 async def test_two_panels_at_once_do_not_mix(house: House) -> None:
