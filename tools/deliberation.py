@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -206,7 +207,7 @@ class Session:
             self.warnings.append(Warned(code="no_synthesis", message=message))
             return made
         made.judge, made.judge_usage, made.usage = found.model, found.usage, self.usage.plus(found.usage)
-        _judge(made, found, Evidence(positions, self.asked.content))
+        await asyncio.to_thread(_judge, made, found, positions, self.asked.content)
         return made
 
     async def _synthesis(self, positions: Mapping[str, Position]) -> Structured[WrittenOutcome]:
@@ -219,7 +220,7 @@ class Session:
         return found
 
 
-def _judge(made: Outcome, found: Structured[WrittenOutcome], evidence: Evidence) -> None:
+def _judge(made: Outcome, found: Structured[WrittenOutcome], positions: Mapping[str, Position], question: str) -> None:
     """Put into the outcome what the synthesizer says and the answers bear out."""
     written = found.value
     if written is None:
@@ -227,6 +228,7 @@ def _judge(made: Outcome, found: Structured[WrittenOutcome], evidence: Evidence)
         message = f"{found.model.name} compared the answers in prose; nothing in it was checked."
         made.warnings.append(Warned(code="prose_review", message=message))
         return
+    evidence = Evidence(positions, question)
     made.agreements, made.disagreements = evidence.agreements(written.agreements), evidence.disagreements(written.disagreements)
     made.recommendation, made.confidence = written.recommendation, written.confidence
     made.reason = cut(written.confidence_reason, _LONGEST_REASON)
@@ -235,7 +237,7 @@ def _judge(made: Outcome, found: Structured[WrittenOutcome], evidence: Evidence)
         made.warnings.append(Warned(code="unsupported_claim", message=message))
     unquoted = sum(not side.quote for one in made.disagreements for side in one.sides)
     if unquoted:
-        message = f"{unquoted} sides of disagreements have no quote: that somebody takes them is what {found.model.name} says."
+        message = f"{unquoted} sides of disagreements have no quote that stands: that somebody takes them is what {found.model.name} says."
         made.warnings.append(Warned(code="unsupported_claim", message=message))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
@@ -13,6 +12,7 @@ from conversation.messages import Frozen
 from tools.bounds import cut
 from tools.lenient import Written, known, words
 from tools.panel import LETTERS, Position, anonymous
+from tools.quotes import Quote, plain
 
 Confidence = Literal["low", "medium", "high"]
 
@@ -132,27 +132,19 @@ class Evidence:
     def __init__(self, positions: Mapping[str, Position], question: str) -> None:
         self._positions = positions
         self.dropped = 0
+        self._question = plain(question)
         # The synthesizer saw the answers without names; what it copies is looked for there and in the answers as they were.
-        self._plain = {letter: (_plain(one.text), _plain(anonymous(one, question))) for letter, one in positions.items()}
+        self._said = {letter: {plain(one.text), plain(anonymous(one, question))} for letter, one in positions.items()}
 
     def holders_of(self, quote: str) -> set[str]:
-        """Return the letters of the answers in which the quote stands, forgiving spacing, letter case and typographic signs.
-
-        A word or two stand everywhere and bear out nothing: a quote has some length, or is the whole answer.
-        """
-        wanted = _plain(quote).strip(_ENDS)
-        if not wanted:
-            return set()
-        whole = re.compile(rf"(?<!\w){re.escape(wanted)}(?!\w)")
-        return {
-            letter
-            for letter, said in self._plain.items()
-            if any(whole.search(one) and (len(wanted) >= _SHORTEST_QUOTE or wanted == one.strip(_ENDS)) for one in said)
-        }
+        """Return the letters of the answers that bear the quote out; see tools.quotes."""
+        wanted = Quote(quote, self._question)
+        return {letter for letter, said in self._said.items() if any(map(wanted.stands_in, said))}
 
     def letters(self, named: Sequence[str]) -> set[str]:
         """Return the letters that names stand for: a letter, with or without a word before it, or a model's name."""
-        return {letter for name in named for letter, one in self._positions.items() if _names(name, letter, one)}
+        names = [name[:_LONGEST_NAME] for name in named[:_MOST_NAMES]]
+        return {letter for name in names for letter, one in self._positions.items() if _names(name, letter, one)}
 
     def names(self, letters: set[str]) -> tuple[str, ...]:
         """Return the models' names, in the panel's order."""
@@ -167,19 +159,20 @@ class Evidence:
         return [found for one in written[:_MOST_STATEMENTS] if (found := self._disagreement(one)) is not None]
 
     def _agreement(self, written: WrittenAgreement) -> Agreement | None:
-        found = {quote: self.holders_of(quote) for quote in written.quotes}
+        quotes = list(dict.fromkeys(written.quotes))
+        found = {quote: self.holders_of(quote) for quote in quotes[:_MOST_LOOKED_AT]}
         shown = set[str]().union(*found.values())
         claimed = self.letters(written.held_by)
         holders = shown & claimed if claimed else shown
-        quotes = tuple(quote for quote, letters in found.items() if letters & holders)
+        good = tuple(quote for quote, letters in found.items() if letters & holders)
         if len(holders) < 2 or not written.text.strip():
             self.dropped += 1
             return None
-        self.dropped += len(found) - len(quotes)
-        return Agreement(text=_fit(written.text), held_by=self.names(holders), quotes=tuple(_fit(quote) for quote in quotes[:_MOST_QUOTES]))
+        self.dropped += len(quotes) - len(good)
+        return Agreement(text=_fit(written.text), held_by=self.names(holders), quotes=tuple(_fit(quote) for quote in good[:_MOST_QUOTES]))
 
     def _disagreement(self, written: WrittenDisagreement) -> Disagreement | None:
-        sides = [side for one in written.sides if (side := self._side(one)) is not None]
+        sides = [side for one in written.sides[:_MOST_SIDES] if (side := self._side(one)) is not None]
         if len(sides) < 2 or not written.text.strip():
             self.dropped += 1
             return None
@@ -187,12 +180,16 @@ class Evidence:
         return Disagreement(text=_fit(written.text), sides=tuple(sides))
 
     def _side(self, written: WrittenSide) -> Side | None:
-        """Return a side with the holders its quote shows. Without a quote it is only what the synthesizer says, and is marked so."""
+        """Return a side with the holders its quote shows.
+
+        Without a quote, or with one that stands in no answer of those said to hold it, it is only what the synthesizer says: it keeps
+        their names and loses the quote, which the caller is told. A side of nobody is none.
+        """
         claimed, shown = self.letters(written.held_by), self.holders_of(written.quote)
-        holders = (claimed & shown if claimed else shown) if written.quote.strip() else claimed
-        if not holders:
+        holders = claimed & shown if claimed else shown
+        if not (holders or claimed):
             return None
-        return Side(position=_fit(written.position), held_by=self.names(holders), quote=_fit(written.quote))
+        return Side(position=_fit(written.position), held_by=self.names(holders or claimed), quote=_fit(written.quote) if holders else "")
 
 
 def _names(name: str, letter: str, position: Position) -> bool:
@@ -203,10 +200,11 @@ def _names(name: str, letter: str, position: Position) -> bool:
     return re.fullmatch(rf"(?:(?:answer|model|panelist|option)\s+)?{letter.lower()}", plain) is not None
 
 
-_ENDS = " .\u2026\"'`*"
-_SHORTEST_QUOTE = 8
 _MOST_STATEMENTS = 12
 _MOST_QUOTES = 8
+_MOST_LOOKED_AT = 24
+_MOST_NAMES, _LONGEST_NAME = 32, 300
+_MOST_SIDES = 16
 _LONGEST = 1_000
 
 
@@ -214,9 +212,3 @@ def _fit(text: str) -> str:
     """Return the text, cut at some length: one statement must not crowd out the others."""
     return cut(text, _LONGEST)
 
-
-_SIGNS = str.maketrans("\u2018\u2019\u201c\u201d\u2013\u2014", "''\"\"--", "*`_")
-
-
-def _plain(words: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", words).translate(_SIGNS).casefold().split())

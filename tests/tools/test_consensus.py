@@ -211,7 +211,7 @@ async def test_the_question_is_whole_in_every_request_and_what_is_cut_is_told(wo
 
 
 async def test_a_judge_with_a_large_window_is_asked_the_question_with_answers_that_would_fill_it(house: House) -> None:
-    seated(house, said={name: "word " * 400_000 for name in SAID})
+    seated(house, said=dict.fromkeys(SAID, "word " * 400_000))
     got = await house.call("consensus", {"prompt": QUESTION + " why" * 1_500, "models": [GEMINI, GPT], "synthesizer": CLAUDE})
     (call,) = house.upstreams["vertex_claude"].calls
     assert QUESTION + " why" * 1_500 in prompt_of(call) and prompt_of(call).count("tokens cut") == 2

@@ -53,6 +53,8 @@ async def test_quotes_and_holders_are_read_as_models_write_them(house: House, he
         (["A: SQL", {"position": "Redis", "quote": ["Take Redis"]}, "nobody holds this: at all"], [("SQL", [CLAUDE]), ("Redis", [GPT])]),
         (["B: SQL", {"position": "Redis", "held_by": ["A", "C"], "quote": "Take Redis"}], [("SQL", [GEMINI]), ("Redis", [GPT])]),
         (["B: SQL", {"position": ["Redis"], "held_by": ["C"], "quote": None}], [("SQL", [GEMINI]), ("Redis", [GPT])]),
+        ([SQL, {"position": "Redis", "held_by": ["C"], "quote": "Take the Redis"}], [("SQL", [CLAUDE]), ("Redis", [GPT])]),
+        ([SQL, {"position": "Redis", "held_by": ["B"], "quote": "Take Redis"}], [("SQL", [CLAUDE]), ("Redis", [GEMINI])]),
     ],
 )
 async def test_sides_are_read_as_models_write_them_and_need_a_holder(house: House, sides: list[Any], read: list[Any]) -> None:
@@ -60,7 +62,7 @@ async def test_sides_are_read_as_models_write_them_and_need_a_holder(house: Hous
     got = await seated(house, told).call("consensus", {"prompt": QUESTION})
     assert [(one["position"], one["held_by"]) for one in got["disagreements"][0]["sides"]] == read
     unquoted = sum(not one["quote"] for one in got["disagreements"][0]["sides"])
-    assert f"{unquoted} sides of disagreements have no quote" in str(got["warnings"])
+    assert unquoted and f"{unquoted} sides of disagreements have no quote that stands" in str(got["warnings"])
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,8 @@ async def test_sides_are_read_as_models_write_them_and_need_a_holder(house: Hous
         ([{"text": "Inside a word.", "held_by": ["A", "B"], "quotes": ["ostgreSQL", "atch vacuu"]}], [], 1),
         ([{"text": "Both want Redis.", "held_by": ["A", "C"], "quotes": ["Take Redis"]}], [], 1),
         ([{"text": "Nobody said it.", "held_by": ["A", "B"], "quotes": []}], [], 1),
-        ([], [SQL, {"position": "x", "held_by": ["B"], "quote": "made up"}], 1),
+        ([{"text": "Echoed.", "held_by": ["A", "B"], "quotes": ["holds our job queue"]}], [], 1),
+        ([], [SQL, {"position": "x", "held_by": ["Z"], "quote": "made up"}], 1),
         ([], [SQL], 1),
     ],
 )
@@ -87,6 +90,22 @@ async def test_an_invented_quote_among_true_ones_goes_and_is_counted(house: Hous
     got = await seated(house, told).call("consensus", {"prompt": QUESTION})
     assert got["agreements"] == [{**OUTCOME["agreements"][0], "held_by": [CLAUDE, GEMINI]}]
     assert got["warnings"][0]["message"].startswith("1 of what ")
+
+
+async def test_words_cut_out_of_a_negation_make_no_agreement(house: House) -> None:
+    told = outcome(agreements=[{"text": "Both", "held_by": ["A", "B"], "quotes": ["take PostgreSQL here"]}], disagreements=[])
+    said = {"vertex_claude": "Do not take PostgreSQL here.", "vertex_gemini": "Please take PostgreSQL here."}
+    got = await seated(house, told, said).call("consensus", {"prompt": QUESTION, "models": [CLAUDE, GEMINI]})
+    assert got["agreements"] == [] and [one["code"] for one in got["warnings"]] == ["unsupported_claim"]
+
+
+async def test_of_many_quotes_names_and_sides_a_bounded_number_is_looked_at(house: House) -> None:
+    flood = [f"never said {number}" for number in range(5_000)]
+    agreement = {"text": "x", "held_by": ["Z" * 9_000] * 5_000 + ["A", "B"], "quotes": [*flood, "Watch vacuum"]}
+    dispute = {"text": "y", "sides": [SQL, {**SQL, "held_by": ["B"]}] * 2_000}
+    got = await seated(house, outcome(agreements=[agreement], disagreements=[dispute])).call("consensus", {"prompt": QUESTION})
+    assert got["agreements"] == [] and len(got["disagreements"][0]["sides"]) == 16
+    assert next(one for one in got["warnings"] if one["code"] == "unsupported_claim")["message"].startswith("3985 of what ")
 
 
 async def test_a_short_answer_may_be_quoted_whole(house: House) -> None:
