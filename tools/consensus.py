@@ -25,6 +25,8 @@ from tools.synthesis import Agreement, Confidence, Disagreement
 class PanelAnswer(Frozen):
     """What one model answered at the end; `turn` is its number in the thread."""
 
+    seat: str
+    """Its letter, by which answers of later rounds and those who compare speak of it."""
     model: str
     provider: str
     stance: str | None
@@ -89,6 +91,7 @@ def _answer(app: App, made: Outcome, turns: Sequence[Turn], continuation_id: str
     whole = ConsensusAnswer(
         answers=tuple(
             PanelAnswer(
+                seat=one.seat.letter,
                 model=one.reply.model.id,
                 provider=one.reply.model.provider,
                 stance=one.seat.stance or one.seat.stance_prompt,

@@ -18,6 +18,7 @@ from tools.asking import SYSTEM
 from tools.bodies import Bodies
 from tools.bounds import cut
 from tools.condensing import Condenser
+from tools.lettering import with_names
 from tools.panel import Failure, Position, Seat, fenced, gathered, nobody, side_by_side
 from tools.structured import Structured, ask_structured, continued
 from tools.synthesis import Agreement, Confidence, Disagreement, Evidence, WrittenOutcome
@@ -32,6 +33,8 @@ _COMPARE = "Compare the answers yourself."
 class FailedMember(Frozen):
     """A model that gave no answer, or none in a later round."""
 
+    seat: str
+    """Its letter, by which answers of later rounds speak of it."""
     model: str
     provider: str
     code: str
@@ -73,7 +76,9 @@ class Outcome:
 
     def told(self) -> str:
         """The outcome as text, for the thread."""
-        lines = [f"Outcome of the panel of {', '.join(one.holder for one in self.positions)}."]
+        names = {one.seat: f"{one.provider}/{one.model}" for one in self.failed}
+        names |= {one.seat.letter: one.holder for one in self.positions}
+        lines = [f"Outcome of the panel of {', '.join(f'{letter}: {names[letter]}' for letter in sorted(names))}."]
         for one in self.agreements:
             quotes = "; ".join(f'"{quote}"' for quote in one.quotes)
             lines.append(f"Agreed by {', '.join(one.held_by)}: {one.text} ({quotes})")
@@ -207,7 +212,7 @@ class Session:
             self.warnings.append(Warned(code="no_synthesis", message=message))
             return made
         made.judge, made.judge_usage, made.usage = found.model, found.usage, self.usage.plus(found.usage)
-        await asyncio.to_thread(_judge, made, found, positions, self.asked.content)
+        await asyncio.to_thread(_judged, made, found, positions, self.asked.content)
         return made
 
     async def _synthesis(self, positions: Mapping[str, Position]) -> Structured[WrittenOutcome]:
@@ -218,6 +223,29 @@ class Session:
         left_out = [*bodies.windows[found.model.name].warnings, *self._cut(bodies, found.model, positions)]
         self.warnings += [_of(found.model, one, "comparing") for one in left_out]
         return found
+
+
+def _unlettered(made: Outcome, positions: Mapping[str, Position], question: str) -> None:
+    """Put the holders' names for letters that mean an answer. Answers of later rounds use the letters in the same sense."""
+    names = {letter: one.holder for letter, one in positions.items()}
+    used = [question, *(one.text for one in positions.values() if one.before is None)]
+
+    def named(words: str) -> str:
+        return with_names(words, names, used)
+
+    made.recommendation, made.reason = named(made.recommendation), named(made.reason)
+    made.agreements = [one.model_copy(update={"text": named(one.text)}) for one in made.agreements]
+    made.disagreements = [
+        Disagreement(
+            text=named(one.text), sides=tuple(side.model_copy(update={"position": named(side.position)}) for side in one.sides)
+        )
+        for one in made.disagreements
+    ]
+
+
+def _judged(made: Outcome, found: Structured[WrittenOutcome], positions: Mapping[str, Position], question: str) -> None:
+    _judge(made, found, positions, question)
+    _unlettered(made, positions, question)
 
 
 def _judge(made: Outcome, found: Structured[WrittenOutcome], positions: Mapping[str, Position], question: str) -> None:
@@ -243,7 +271,8 @@ def _judge(made: Outcome, found: Structured[WrittenOutcome], positions: Mapping[
 
 def _failed(one: Failure, number: int) -> FailedMember:
     said = one.error.message if number == 1 else f"in round {number}, so its earlier answer stands: {one.error.message}"
-    return FailedMember(model=one.model.id, provider=one.model.provider, code=one.error.code, message=said, round=number)
+    seat, model = one.seat.letter, one.model
+    return FailedMember(seat=seat, model=model.id, provider=model.provider, code=one.error.code, message=said, round=number)
 
 
 def _of(model: ModelInfo, warning: Warned, doing: str = "") -> Warned:

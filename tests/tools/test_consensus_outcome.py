@@ -174,3 +174,27 @@ async def test_answers_stand_without_anybody_to_compare_them(house: House) -> No
     got = await house.call("consensus", {"prompt": QUESTION, "models": [CLAUDE, GPT], "synthesizer": GEMINI})
     assert len(got["answers"]) == 2 and got["recommendation"] and "synthesizer" not in got
     assert [one["code"] for one in got["warnings"]] == ["no_synthesis"]
+
+
+async def test_letters_in_what_the_judge_writes_become_the_holders_names_and_stay_in_quotes(house: House) -> None:
+    told = outcome(
+        agreements=[{**OUTCOME["agreements"][0], "text": "A and B agree"}],
+        disagreements=[{"text": "Unlike C, A argues for it", "sides": [SQL, {**SQL, "position": "by C", "held_by": ["C"]}]}],
+        recommendation='Follow B; "follow C" is what answer C says.',
+        confidence_reason="C's objection stands.",
+    )
+    got = await seated(house, told).call("consensus", {"prompt": QUESTION, "models": [CLAUDE, GEMINI, GPT]})
+    assert [one["seat"] for one in got["answers"]] == ["A", "B", "C"]
+    assert got["recommendation"] == f'Follow {GEMINI}; "follow C" is what {GPT} says.'
+    assert got["confidence_reason"] == f"{GPT}'s objection stands."
+    assert got["agreements"][0]["text"] == f"{CLAUDE} and {GEMINI} agree"
+    assert got["disagreements"][0]["text"] == f"Unlike {GPT}, {CLAUDE} argues for it"
+    assert got["disagreements"][0]["sides"][1]["position"] == f"by {GPT}"
+
+
+async def test_letters_that_the_panel_itself_used_of_each_other_are_replaced_too(house: House) -> None:
+    seated(house, outcome(recommendation="Follow B.")).upstreams["vertex_claude"].plays = [
+        panelist("Redis."), panelist("As B says."), panelist("x", outcome(recommendation="Follow B."))
+    ]  # fmt: skip
+    got = await house.call("consensus", {"prompt": QUESTION, "models": [CLAUDE, GEMINI], "rounds": 2})
+    assert got["recommendation"] == f"Follow {GEMINI}."

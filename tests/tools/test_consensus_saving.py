@@ -39,8 +39,10 @@ async def test_the_thread_holds_the_question_each_position_and_the_outcome_and_a
 
 async def test_the_outcome_in_the_thread_names_who_did_not_answer_and_who_disagrees(house: House) -> None:
     seated(house).upstreams["openrouter"].plays = ["!overloaded"]
-    got = await house.call("consensus", {"prompt": QUESTION})
+    got = await house.call("consensus", {"prompt": QUESTION, "models": [CLAUDE, GEMINI, GPT, ROUTER]})
     told = (await thread_of(house, got)).turns[-1].content
+    assert told.startswith(f"Outcome of the panel of A: {CLAUDE}, B: {GEMINI}, C: {GPT}, D: {ROUTER}.")
+    assert [one["seat"] for one in got["failed"]] == ["D"]
     assert f"Disputed: Which store {CLAUDE}, {GEMINI}: PostgreSQL; {GPT}: Redis" in told
     assert f"No answer from {ROUTER}: overloaded." in told
     assert f'Agreed by {CLAUDE}, {GEMINI}: PostgreSQL will do ("Take PostgreSQL"; "PostgreSQL it is")' in told

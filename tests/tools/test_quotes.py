@@ -22,7 +22,7 @@ def stands(quote: str, answer: str, question: str = QUESTION) -> bool:
         ("Yes", "Yes."),
         ("\u6211\u4eec\u5e94\u8be5\u7528PostgreSQL", "\u6211\u4eec\u5e94\u8be5\u7528PostgreSQL\u4f5c\u4e3a\u961f\u5217\u3002"),
         ("\u5e94\u8be5\u91c7\u7528", "\u6211\u8ba4\u4e3a\u5e94\u8be5\u91c7\u7528\u5b83\u3002"),
-        ("\u30c7\u30fc\u30bf\u30d9\u30fc\u30b9\u3092\u4f7f\u3046", "\u307e\u305a\u30c7\u30fc\u30bf\u30d9\u30fc\u30b9\u3092\u4f7f\u3046\u3079\u304d\u3002"),
+        ("\u30c7\u30fc\u30bf\u3092\u4f7f\u3046", "\u307e\u305a\u30c7\u30fc\u30bf\u3092\u4f7f\u3046\u3079\u304d\u3002"),
         ("Redis Streams ... watch vacuum", "Redis Streams scale well. Yet watch vacuum closely."),
         ("Redis Streams\u2026 made for it", "Redis Streams are made for it"),
         ("Redis Streams [...] made for it", "Redis Streams are made for it"),
