@@ -19,7 +19,7 @@ from tools.bodies import Bodies
 from tools.bounds import cut
 from tools.condensing import Condenser
 from tools.lettering import with_names
-from tools.panel import Failure, Position, Seat, fenced, gathered, nobody, side_by_side
+from tools.panel import Failure, Position, Seat, fenced, gathered, nobody, says_something, side_by_side
 from tools.structured import Structured, ask_structured, continued
 from tools.synthesis import Agreement, Confidence, Disagreement, Evidence, WrittenOutcome
 from tools.texts import filled, text
@@ -40,7 +40,7 @@ class FailedMember(Frozen):
     code: str
     message: str
     round: int = 1
-    """In which it failed; after the first its earlier answer stands."""
+    """In which it failed first; after the first round an answer of another round stands."""
 
 
 @dataclass(slots=True)
@@ -118,7 +118,8 @@ class Session:
     deadline_s: float | None = None
     usage: Usage = field(default_factory=lambda: Usage(cost_usd=0.0))
     warnings: list[Warned] = field(default_factory=list[Warned])
-    failed: list[FailedMember] = field(default_factory=list[FailedMember])
+    failures: dict[str, tuple[int, Failure]] = field(default_factory=dict[str, tuple[int, Failure]])
+    """By seat, the first it had, and in which round."""
 
     async def run(self, rounds: int) -> Outcome:
         """Hold the rounds and compare what is said in the last. Raises ParleyError when nobody answers.
@@ -144,25 +145,25 @@ class Session:
             routes = seat.routes if before is None else tuple(dict.fromkeys((before.reply.model, *seat.routes)))
             reply = await self.call.app.chain.ask(routes, bodies[seat.letter].prepare, deadline_s=self.deadline_s)
             self.usage = self.usage.plus(reply.usage)
-            if not reply.answer.text.strip():
+            if not says_something(reply.answer.text):
                 raise failure("empty", "the answer has no text", provider=reply.model.provider, model=reply.model.id)
             return reply
 
         positions, failures = await gathered(self.call, panel, ask, doing=f"round {number}")
-        positions = {letter: replace(one, before=held[letter].usage) if letter in held else one for letter, one in positions.items()}
+        earlier = {letter: one.usage for letter, one in held.items()}
+        positions = {letter: replace(one, before=earlier.get(letter), round=number) for letter, one in positions.items()}
         for letter, one in positions.items():
             self.warnings += [_of(one.reply.model, warning) for warning in bodies[letter].warnings(one.reply)]
             others = {other: shown for other, shown in held.items() if other != letter}
             self.warnings += [_of(one.reply.model, warning) for warning in self._cut(bodies[letter], one.reply.model, others)]
-        known = {(one.provider, one.model) for one in self.failed}
-        told = [_failed(one, number) for one in failures]
-        self.failed += [one for one in told if (one.provider, one.model) not in known or one.round == 1]
+        for one in failures:
+            self.failures.setdefault(one.seat.letter, (number, one))
         return positions, failures
 
     def _bodies(self, seat: Seat, held: Mapping[str, Position]) -> Bodies:
         """Return the request for one seat: the question alone at first, later also its own answer and the others'."""
-        system = seat.system(f"{SYSTEM}\n\n{text('consensus_seat')}")
         own = held.get(seat.letter)
+        system = seat.system(f"{SYSTEM}\n\n{text('consensus_seat' if own is None else 'consensus_again')}")
         if own is None:
             made = Bodies(self.call, self.asked.content, system, self.history, self.asked.attachments)
         else:
@@ -199,7 +200,8 @@ class Session:
 
     async def _compared(self, positions: Mapping[str, Position]) -> Outcome:
         """Return the outcome: the synthesizer's, as far as it holds, or what can be said without one."""
-        made = Outcome(list(positions.values()), self.failed, self.warnings, self.usage)
+        failed = [_failed(one, number, positions.get(one.seat.letter)) for number, one in self.failures.values()]
+        made = Outcome(list(positions.values()), failed, self.warnings, self.usage)
         if len(positions) == 1:
             made.recommendation, made.reason = f"See the answer of {made.positions[0].reply.model.name}.", _ONE
             self.warnings.append(Warned(code="single_answer", message=_ONE))
@@ -269,8 +271,10 @@ def _judge(made: Outcome, found: Structured[WrittenOutcome], positions: Mapping[
         made.warnings.append(Warned(code="unsupported_claim", message=message))
 
 
-def _failed(one: Failure, number: int) -> FailedMember:
-    said = one.error.message if number == 1 else f"in round {number}, so its earlier answer stands: {one.error.message}"
+def _failed(one: Failure, number: int, position: Position | None) -> FailedMember:
+    said = one.error.message
+    if position is not None:
+        said = f"in round {number}, so its answer of round {position.round} stands: {said}"
     seat, model = one.seat.letter, one.model
     return FailedMember(seat=seat, model=model.id, provider=model.provider, code=one.error.code, message=said, round=number)
 

@@ -83,6 +83,8 @@ class Position:
     reply: Reply
     before: Usage | None = None
     """What its answers in earlier rounds took."""
+    round: int = 1
+    """In which it answered."""
 
     @property
     def usage(self) -> Usage:
@@ -212,6 +214,7 @@ def nobody(failures: Sequence[Failure]) -> ParleyError:
     )
 
 
+_BLANKS = "\u2800\u3164\uffa0\u115f\u1160"
 _LEAST_SHOWN = 64
 _FENCE_TOKENS = 32
 _LONGEST_SIDE = 200
@@ -236,6 +239,11 @@ def fenced(position: Position, question: str, limit: float = math.inf) -> str:
     words = cut_middle(words, int(limit)) if estimate_tokens(words) > limit else words
     before, after = answer_tags(position.seat.letter, cut(position.seat.side, _LONGEST_SIDE))
     return f"{before}{defuse(words) or '(no text)'}{after}"
+
+
+def says_something(words: str) -> bool:
+    """Tell whether there is more than what cannot be seen: spaces, and signs such as the zero width space."""
+    return any(char.isprintable() and not char.isspace() and char not in _BLANKS for char in words)
 
 
 def anonymous(position: Position, question: str) -> str:

@@ -123,6 +123,20 @@ async def test_in_later_rounds_each_sees_its_own_answer_and_the_others_unnamed(h
             assert not [word for model in models for word in (model, model.partition("/")[2]) if word in named]
 
 
+async def test_later_rounds_are_told_one_way_to_begin(house: House) -> None:
+    await seated(house).call("consensus", {"prompt": QUESTION, "models": [CLAUDE, GEMINI], "rounds": 2, "synthesizer": GPT})
+    first, again = (str(call.body["system"]) for call in house.upstreams["vertex_gemini"].calls)
+    assert "Open with a clear position" in first and "Open with" not in again
+    assert "begin with what you change" in prompt_of(house.upstreams["vertex_gemini"].calls[1])
+
+
+async def test_in_later_rounds_a_seats_own_answer_is_its_own_whichever_side_it_argues(house: House) -> None:
+    models = [CLAUDE, {"model": GEMINI, "stance": "against"}]
+    await seated(house).call("consensus", {"prompt": QUESTION, "models": models, "rounds": 2})
+    messages = house.upstreams["vertex_gemini"].calls[1].body["messages"]
+    assert [(one["role"], SAID["vertex_gemini"] in str(one)) for one in messages] == [("user", False), ("assistant", True), ("user", False)]
+
+
 async def test_a_models_own_name_in_its_answer_is_hidden_from_the_others_unless_it_is_what_is_asked_about(house: House) -> None:
     seated(house).upstreams["vertex_gemini"].plays = [panelist("As gemini-2.5-pro I say no.")]
     arguments = {"prompt": QUESTION, "models": [CLAUDE, GEMINI], "rounds": 2}

@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+import pytest
+
 from conversation.messages import Event
 from providers.base import Call
-from tests.tools.house import House, silence
+from providers.causes import failure
+from tests.tools.house import House, answer, silence
 from tests.tools.panels import CLAUDE, GEMINI, GPT, QUESTION, SAID, panelist, seated, thread_of
 from tools.limits import Limits
 
@@ -21,8 +24,9 @@ async def test_a_model_that_fails_is_listed_and_the_rest_go_on(house: House) -> 
     assert got["agreements"] and got["synthesizer"] == CLAUDE
 
 
-async def test_an_answer_without_text_is_a_failure(house: House) -> None:
-    seated(house).upstreams["github_models"].plays = [panelist("  ")]
+@pytest.mark.parametrize("nothing", ["  ", "\u200b", " \ufeff\u2060\n", "\u3164"])
+async def test_an_answer_without_text_is_a_failure(house: House, nothing: str) -> None:
+    seated(house).upstreams["github_models"].plays = [panelist(nothing)]
     got = await house.call("consensus", {"prompt": QUESTION, "models": [CLAUDE, GEMINI, GPT]})
     assert [(one["model"], one["code"]) for one in got["failed"]] == [("openai/gpt-4o", "upstream_error")]
 
@@ -70,7 +74,7 @@ async def test_a_model_that_fails_in_a_later_round_keeps_its_earlier_answer(hous
     seated(house).upstreams["vertex_gemini"].plays = [panelist("first words"), "!overloaded"]
     got = await house.call("consensus", {"prompt": QUESTION, "models": [CLAUDE, GEMINI], "rounds": 2})
     assert [one["content"] for one in got["answers"]] == [SAID["vertex_claude"], "first words"]
-    assert "in round 2, so its earlier answer stands" in got["failed"][0]["message"]
+    assert "in round 2, so its answer of round 1 stands" in got["failed"][0]["message"]
     assert "No answer" not in (await thread_of(house, got)).turns[-1].content
 
 
@@ -78,6 +82,27 @@ async def test_a_model_that_fails_in_two_rounds_is_listed_once(house: House) -> 
     seated(house).upstreams["vertex_gemini"].plays = [panelist("first words"), "!overloaded"]
     got = await house.call("consensus", {"prompt": QUESTION, "models": [CLAUDE, GEMINI], "rounds": 3})
     assert [(one["provider"], one["round"]) for one in got["failed"]] == [("vertex_gemini", 2)]
+
+
+async def test_a_failure_before_a_later_answer_says_which_answer_stands(house: House) -> None:
+    seated(house).upstreams["vertex_gemini"].plays = [panelist("first words"), "!overloaded", panelist("third words")]
+    got = await house.call("consensus", {"prompt": QUESTION, "models": [CLAUDE, GEMINI], "rounds": 3})
+    assert [one["content"] for one in got["answers"]] == [SAID["vertex_claude"], "third words"]
+    assert [one["seat"] for one in got["failed"]] == ["B"]
+    assert got["failed"][0]["message"].startswith("in round 2, so its answer of round 3 stands: ")
+
+
+async def test_a_failure_in_a_later_round_is_told_though_the_model_failed_before_in_another_seat(house: House) -> None:
+    async def against_fails(call: Call) -> AsyncGenerator[Event, None]:
+        if "argue AGAINST" in str(call.body["system"]) or "have answered it before" in str(call.body["system"]):
+            raise failure("overloaded", "busy", provider="vertex_gemini", model="gemini-2.5-pro")
+        for event in answer("words"):
+            yield event
+
+    seated(house).upstreams["vertex_gemini"].plays = [against_fails]
+    models = [CLAUDE, {"model": GEMINI, "stance": "against"}, {"model": GEMINI, "stance": "for"}]
+    got = await house.call("consensus", {"prompt": QUESTION, "models": models, "rounds": 2})
+    assert [(one["seat"], one["provider"], one["round"]) for one in got["failed"]] == [("B", "vertex_gemini", 1), ("C", "vertex_gemini", 2)]
 
 
 async def test_rounds_end_when_one_model_is_left(house: House) -> None:

@@ -34,7 +34,7 @@ def test_a_letter_that_means_an_answer_becomes_its_holder(text: str, read: str) 
         "A queue is enough. A broker is not.",
         "Run an A/B test, in C++ or C#.",
         "Option B is cheaper; options A and B both cost; plan B's price.",
-        'They say "follow B" and "answer B\'s point"; \u201cby C\u201d, `with A`, and \'from B\'.',
+        'They say "follow B" and "answer B\'s point"; \u201cby C\u201d, `with A`, and \'that\'s from B\'.',
         'It breaks off: "follow B',
         "```\nfollow B\n```",
         "Vitamin C, hepatitis B. Written in C.",
@@ -55,6 +55,6 @@ def test_a_letter_that_question_or_answers_use_themselves_is_replaced_only_where
 
 def test_a_long_text_is_read_soon() -> None:
     began = time.perf_counter()
-    for text in ("A, B and " * 60_000, '"' * 300_000, "answer " * 60_000, "'a " * 100_000, "with " * 80_000):
+    for text in ("A, B and " * 20_000, '"' * 100_000, "answer " * 20_000, "'a " * 20_000, "with " * 20_000):
         with_names(text, NAMES, [text])
     assert time.perf_counter() - began < 5
