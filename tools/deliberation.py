@@ -19,7 +19,7 @@ from tools.bodies import Bodies
 from tools.bounds import cut
 from tools.condensing import Condenser
 from tools.lettering import with_names
-from tools.panel import Failure, Position, Seat, fenced, gathered, nobody, says_something, side_by_side
+from tools.panel import Failure, Position, Seat, fenced, gathered, nobody, says_something, side_by_side, twice
 from tools.structured import Structured, ask_structured, continued
 from tools.synthesis import Agreement, Confidence, Disagreement, Evidence, WrittenOutcome
 from tools.texts import filled, text
@@ -206,6 +206,9 @@ class Session:
             made.recommendation, made.reason = f"See the answer of {made.positions[0].reply.model.name}.", _ONE
             self.warnings.append(Warned(code="single_answer", message=_ONE))
             return made
+        for same in twice(positions.values()):
+            message = f"{' and '.join(one.holder for one in same)} are one model: that they agree says little."
+            self.warnings.append(Warned(code="unsupported_claim", message=message))
         self.call.say(f"comparing {len(positions)} answers")
         try:
             found = await self._synthesis(positions)

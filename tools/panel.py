@@ -18,7 +18,7 @@ from conversation.tokens import estimate_tokens, fair_limit
 from providers.base import ModelInfo
 from providers.catalogue import AUTO, Catalogue
 from providers.chain import Reply
-from providers.names import served_as
+from providers.names import family, served_as
 from tools.app import Call
 from tools.bounds import clean, cut
 from tools.texts import filled, text
@@ -117,12 +117,12 @@ class Failure:
 
 
 def seats(catalogue: Catalogue, models: Sequence[Member] | None) -> tuple[Seat, ...]:
-    """Return the panel for the models named; without any, each configured provider's default, at most four.
+    """Return the panel for the models named; without any, each configured provider's default, at most four, and no model twice.
 
     Raises InvalidInput for an empty list, too many, or one model twice with one stance; UnknownModel and NotConfigured for names.
     """
     if models is None:
-        return tuple(Seat(letter, (one,)) for letter, one in zip(LETTERS, catalogue.routes(AUTO)[:DEFAULT_SEATS], strict=False))
+        return tuple(Seat(letter, (one,)) for letter, one in zip(LETTERS, _defaults(catalogue)[:DEFAULT_SEATS], strict=False))
     if not 1 <= len(models) <= MOST_SEATS:
         raise InvalidInput(f"models names {len(models)} models; a panel has 1 to {MOST_SEATS}.", hint="Leave models out for the defaults.")
     found: dict[tuple[str, str], Seat] = {}
@@ -133,6 +133,27 @@ def seats(catalogue: Catalogue, models: Sequence[Member] | None) -> tuple[Seat, 
             raise InvalidInput(f"models: {seat.name} is there twice with one stance.", hint=hint)
         found[seat.name, seat.side] = seat
     return _apart(tuple(found.values()))
+
+
+def _defaults(catalogue: Catalogue) -> list[ModelInfo]:
+    """Return each provider's default; for one that an earlier provider's is too, its next model of another family, if it has one."""
+    chosen: list[ModelInfo] = []
+    for default in catalogue.routes(AUTO):
+        held = {served_as(one.id) for one in chosen}
+        listed = [one for one in catalogue.models(default.provider) if one.source != "live" and not one.cheap]
+        others = [one for one in listed if family(one.id) != family(default.id)]
+        ours = [default] if served_as(default.id) not in held else [one for one in others if served_as(one.id) not in held]
+        families = {family(one.id) for one in chosen}
+        chosen += sorted(ours, key=lambda one: family(one.id) in families)[:1]
+    return chosen
+
+
+def twice(positions: Iterable[Position]) -> list[list[Position]]:
+    """Return the positions that one model holds on one side, served by several providers."""
+    found: dict[tuple[str, str], list[Position]] = {}
+    for one in positions:
+        found.setdefault((served_as(one.reply.model.id), one.seat.side), []).append(one)
+    return [same for same in found.values() if len(same) > 1]
 
 
 def _apart(panel: Sequence[Seat]) -> tuple[Seat, ...]:

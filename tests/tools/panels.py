@@ -12,6 +12,7 @@ from providers.base import Call
 from tests.tools.house import MODELS, House, Play, answer
 
 CLAUDE, GEMINI, GPT, ROUTER = (MODELS[name].name for name in MODELS)
+EVERYONE = [CLAUDE, GEMINI, GPT, ROUTER]
 QUESTION = "Which database holds our job queue?"
 SAID = {
     "vertex_claude": "Take PostgreSQL: LISTEN/NOTIFY saves a broker. Watch vacuum.",

@@ -10,14 +10,31 @@ import pytest
 
 from providers.base import ModelInfo
 from tests.tools.house import MODELS, House
-from tests.tools.panels import CLAUDE, GEMINI, GPT, QUESTION, ROUTER, SAID, everything, is_comparison, outcome, panelist, prompt_of, seated
+from tests.tools.panels import (
+    CLAUDE,
+    EVERYONE,
+    GEMINI,
+    GPT,
+    QUESTION,
+    ROUTER,
+    SAID,
+    everything,
+    is_comparison,
+    outcome,
+    panelist,
+    prompt_of,
+    seated,
+)
 
 # --- who is asked ----------------------------------------------------------------------------------------------------
 
 
-async def test_without_models_each_configured_providers_default_is_asked_and_the_chains_first_compares(house: House) -> None:
-    got = await seated(house).call("consensus", {"prompt": QUESTION})
+async def test_without_models_each_configured_providers_default_is_asked_and_the_chains_first_compares(workspace: Path) -> None:
+    opus = ModelInfo(provider="openrouter", id="anthropic/claude-opus-4.5", context_window=200_000)
+    house = seated(House(workspace, models={"openrouter": [MODELS["openrouter"], opus]}))
+    got = await house.call("consensus", {"prompt": QUESTION})
     assert [(one["provider"], one["content"]) for one in got["answers"]] == list(SAID.items())
+    assert [one["model"] for one in got["answers"]][3] == opus.id  # its default is Claude Sonnet, which has a seat
     assert got["synthesizer"] == CLAUDE
     assert [len(one.calls) for one in house.upstreams.values()] == [2, 1, 1, 1]
     assert got["agreements"] == [
@@ -27,6 +44,36 @@ async def test_without_models_each_configured_providers_default_is_asked_and_the
     assert (got["recommendation"], got["confidence"], got["confidence_reason"]) == ("Use PostgreSQL.", "medium", "One dissents.")
     assert got["failed"] == [] and got["warnings"] == []
     assert got["usage"]["input_tokens"] == 50 and got["usage"]["output_tokens"] == 25
+
+
+async def test_a_default_that_has_a_seat_and_no_other_model_beside_it_is_left_out(workspace: Path) -> None:
+    others = [
+        ModelInfo(provider="openrouter", id="anthropic/claude-sonnet-4", context_window=200_000),
+        ModelInfo(provider="openrouter", id="google/gemini-2.5-pro", context_window=200_000),
+        ModelInfo(provider="openrouter", id="small/one", context_window=200_000, cheap=True),
+        ModelInfo(provider="openrouter", id="any/one", context_window=200_000, source="live"),
+    ]
+    house = seated(House(workspace, models={"openrouter": [MODELS["openrouter"], *others]}))
+    got = await house.call("consensus", {"prompt": QUESTION})
+    assert [one["provider"] for one in got["answers"]] == ["vertex_claude", "vertex_gemini", "github_models"] and got["warnings"] == []
+
+
+async def test_of_other_models_one_of_a_family_that_nobody_has_is_taken_first(workspace: Path) -> None:
+    others = [
+        ModelInfo(provider="openrouter", id="google/gemini-3-pro", context_window=200_000),
+        ModelInfo(provider="openrouter", id="meta/llama-4", context_window=200_000),
+    ]
+    house = seated(House(workspace, models={"openrouter": [MODELS["openrouter"], *others]}))
+    got = await house.call("consensus", {"prompt": QUESTION})
+    assert [one["model"] for one in got["answers"]][3] == "meta/llama-4"
+
+
+async def test_one_model_in_two_seats_of_one_side_is_told(house: House) -> None:
+    models = [CLAUDE, GPT, ROUTER, {"model": ROUTER, "stance": "against"}]
+    got = await seated(house, outcome(agreements=[], disagreements=[])).call("consensus", {"prompt": QUESTION, "models": models})
+    assert [(one["code"], one["message"]) for one in got["warnings"]] == [
+        ("unsupported_claim", f"{CLAUDE} and {ROUTER} are one model: that they agree says little.")
+    ]
 
 
 async def test_the_cost_is_the_sum_when_every_price_is_known(house: House) -> None:
@@ -94,7 +141,7 @@ async def test_an_unconfigured_model_is_an_error(workspace: Path) -> None:
 async def test_the_first_round_is_blind_and_holds_question_files_and_thread(house: House, workspace: Path) -> None:
     (workspace / "queue.py").write_text("JOBS = 7\n")
     thread = (await seated(house).call("chat", {"prompt": "We run on Debian."}))["continuation_id"]
-    await house.call("consensus", {"prompt": QUESTION, "files": ["queue.py"], "continuation_id": thread})
+    await house.call("consensus", {"prompt": QUESTION, "models": EVERYONE, "files": ["queue.py"], "continuation_id": thread})
     for name, said in SAID.items():
         (call,) = [one for one in house.upstreams[name].calls if "one of several models" in str(one.body["system"])]
         text = everything(call)

@@ -12,7 +12,7 @@ from conversation.messages import Event
 from providers.base import Call
 from providers.causes import failure
 from tests.tools.house import House, answer, silence
-from tests.tools.panels import CLAUDE, GEMINI, GPT, QUESTION, SAID, panelist, seated, thread_of
+from tests.tools.panels import CLAUDE, EVERYONE, GEMINI, GPT, QUESTION, SAID, panelist, seated, thread_of
 from tools.limits import Limits
 
 
@@ -44,7 +44,7 @@ async def test_a_single_answer_is_returned_with_a_warning_and_nobody_compares(ho
 async def test_no_answer_at_all_is_an_error_with_every_attempt_and_the_thread_shows_the_question(house: House) -> None:
     for upstream in house.upstreams.values():
         upstream.plays = ["!overloaded"]
-    error = await house.error("consensus", {"prompt": QUESTION})
+    error = await house.error("consensus", {"prompt": QUESTION, "models": EVERYONE})
     assert (error["code"], error["retryable"], len(error["attempts"])) == ("all_providers_failed", True, 4)
     (listed,) = await house.store.list(workspace=None)
     assert [(turn.content, turn.state) for turn in (await house.store.load(listed.id)).turns] == [(QUESTION, "interrupted")]
@@ -126,7 +126,7 @@ async def test_cancelling_stops_every_upstream_call(house: House) -> None:
     for upstream in house.upstreams.values():
         upstream.plays = [silence]
     async with house.client() as client:
-        task = asyncio.create_task(client.call_tool("consensus", {"prompt": QUESTION}))
+        task = asyncio.create_task(client.call_tool("consensus", {"prompt": QUESTION, "models": EVERYONE}))
         for upstream in house.upstreams.values():
             await asyncio.wait_for(upstream.asked.wait(), 5)
         task.cancel()

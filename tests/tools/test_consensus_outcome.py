@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.tools.house import House, Play
-from tests.tools.panels import CLAUDE, GEMINI, GPT, OUTCOME, QUESTION, ROUTER, SAID, SQL, outcome, panelist, prompt_of, seated
+from tests.tools.panels import CLAUDE, EVERYONE, GEMINI, GPT, OUTCOME, QUESTION, ROUTER, SAID, SQL, outcome, panelist, prompt_of, seated
 from tools.bounds import json_tokens
 
 
@@ -121,7 +121,7 @@ async def test_an_outcome_of_too_many_and_too_long_statements_stays_within_bound
     sides = [{**SQL, "position": "p " * 3_000}, {"position": "q", "held_by": ["C"], "quote": "Take Redis"}] * 5
     disputes = [{"text": "t " * 3_000, "sides": sides}] * 300
     told = outcome(agreements=[agreement] * 50, disagreements=disputes, confidence_reason="r " * 90_000)
-    got = await seated(house, told).call("consensus", {"prompt": QUESTION})
+    got = await seated(house, told).call("consensus", {"prompt": QUESTION, "models": EVERYONE})
     assert json_tokens(got) <= 20_000
     assert [one["content"] for one in got["answers"]] == list(SAID.values())
     assert "truncated" in [one["code"] for one in got["warnings"]]
