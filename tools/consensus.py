@@ -13,13 +13,18 @@ from conversation.tokens import fair_limit
 from providers.catalogue import AUTO
 from tools.app import App, Call
 from tools.asking import ContinuationId, Files, Prompt, checked, condenser, standing
-from tools.bounds import fitting, json_tokens
+from tools.bounds import cut, fitting, json_tokens
 from tools.deliberation import FailedMember, Outcome, Session
 from tools.panel import Members, seats
 from tools.recording import recording
 from tools.registry import tool
 from tools.results import OmitEmpty, Result
 from tools.synthesis import Agreement, Confidence, Disagreement
+
+_SHORT = 150
+_MOST_WARNINGS = 30
+_CUT_TOKENS = 250
+"""What the two notes that an answer was cut may take."""
 
 
 class PanelAnswer(Frozen):
@@ -123,10 +128,11 @@ def _within(answer: ConsensusAnswer, tokens: int) -> ConsensusAnswer:
     """
     if json_tokens(answer.model_dump(mode="json")) <= tokens:
         return answer
+    answer = _brief(answer)
     advice, warned = _cut(answer.recommendation, "The recommendation", answer.turn, answer.continuation_id, tokens / 4)
     bare = tuple(one.model_copy(update={"content": ""}) for one in answer.answers)
     shown = answer.model_copy(update={"answers": bare, "recommendation": advice, "warnings": (*answer.warnings, *warned)})
-    reserve = 200 * len(answer.answers)
+    reserve = _CUT_TOKENS * len(answer.answers)
     positions = sum(json_tokens(one.content) for one in answer.answers)
     shown = _fewer(shown, max(tokens // 2, tokens - positions) - reserve)
     room = tokens - json_tokens(shown.model_dump(mode="json")) - reserve
@@ -140,6 +146,18 @@ def _within(answer: ConsensusAnswer, tokens: int) -> ConsensusAnswer:
     return shown.model_copy(update={"answers": tuple(answers), "warnings": tuple(warnings)})
 
 
+def _brief(answer: ConsensusAnswer) -> ConsensusAnswer:
+    """Return the answer with what is told about each seat cut short: eight wordy sides or failures alone could fill it."""
+    return answer.model_copy(
+        update={
+            "answers": tuple(one.model_copy(update={"stance": one.stance and cut(one.stance, _SHORT)}) for one in answer.answers),
+            "failed": tuple(one.model_copy(update={"message": cut(one.message, _SHORT)}) for one in answer.failed),
+            "warnings": tuple(one.model_copy(update={"message": cut(one.message, 2 * _SHORT)}) for one in answer.warnings[:_MOST_WARNINGS]),
+            "confidence_reason": cut(answer.confidence_reason, 4 * _SHORT),
+        }
+    )
+
+
 def _fewer(answer: ConsensusAnswer, tokens: int) -> ConsensusAnswer:
     """Return the answer with its last statements left out while it is over `tokens`, and a warning that says how many."""
     shown = answer
@@ -150,7 +168,8 @@ def _fewer(answer: ConsensusAnswer, tokens: int) -> ConsensusAnswer:
     gone = [f"{count} {name}" for name, count in counts.items() if count]
     if not gone:
         return shown
-    warning = Warned(code="truncated", message=f"Left out to keep the answer short: {' and '.join(gone)}. The thread has them.")
+    rest = "They were not saved." if answer.turn is None else "The thread has them."
+    warning = Warned(code="truncated", message=f"Left out to keep the answer short: {' and '.join(gone)}. {rest}")
     return shown.model_copy(update={"warnings": (*shown.warnings, warning)})
 
 
