@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -23,6 +23,16 @@ class Written(BaseModel):
         if not isinstance(value, dict):
             return value
         return {key: given for key, given in cast("dict[str, Any]", value).items() if given is not None}
+
+    @classmethod
+    def joined(cls, several: Sequence[Any]) -> Self | None:
+        """Return what several in one answer say together; None for shapes of which only one can be meant."""
+        return None
+
+    @classmethod
+    def has_pieces(cls, text: str) -> bool:
+        """Tell whether an answer that broke off holds pieces that count without the rest."""
+        return False
 
 
 def words(value: Any) -> Any:

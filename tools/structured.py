@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from conversation.errors import ParleyError
 from conversation.messages import Usage
@@ -17,17 +17,24 @@ from conversation.threads import NewTurn, Turn
 from providers.base import ModelInfo
 from providers.chain import Reply
 from tools.bodies import Bodies
-from tools.bounds import clean, cleaned
+from tools.bounds import clean
+from tools.json_in_text import MOST_CHARACTERS, Placed, Scan, not_in, scan
+from tools.json_in_text import values as values
+from tools.lenient import Written
 from tools.texts import filled
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound=Written)
 
-_OPENING = re.compile(r"[{\[]")
-_RUN = re.compile(r"(?:[{\[][^{\[]*){1,300}")  # what nests too deep for the parser has more levels left than these
-_THOUGHT = re.compile(r"<(think|thinking|thought)>.*?</\1>", re.DOTALL | re.IGNORECASE)
-_FENCED = re.compile(r"\s*```\w*\s*(.*?)\s*```\s*", re.DOTALL)
-_MOST_FAILURES = 2_000
+_FINAL = re.compile(
+    r"\b(?:corrected|correction|revised|final|my(?: own)?(?= answer| verdict| outcome| comparison)|no,? wait|wait,? no)"
+    r"(?: (?:answer|verdict|outcome|comparison|version|json|object|is))*[\s:*_.,-]*(?:```\w*\s*)?\Z",
+    re.IGNORECASE,
+)
+"""Words right before an object that say it is the one that counts."""
+_END = re.compile(r"\s*(?:```)?\s*\Z")
+_KEY = re.compile(r'\{\s*"(\w+)"\s*:\s*')
 _MOST_COMPLAINTS = 5
+_SEVERAL = "It holds several JSON objects, and they do not say the same: only the one that counts may stand in it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,36 +52,62 @@ class Structured(Generic[M]):
         return next((text.strip() for text in self.texts if text.strip()), "")
 
 
+# --- asking --------------------------------------------------------------------------------------------------------
+
+
 async def ask_structured(
     bodies: Bodies, routes: Sequence[ModelInfo], shape: type[M], *, deadline_s: float | None = None
 ) -> Structured[M]:
     """Ask for an answer of the shape; one that is not is asked for again, once, of the same model, with what is wrong with it.
 
+    Not asked for again: what is too long to be looked through, and what broke off at the limit of tokens but holds whole pieces.
     Both tries together have `deadline_s`. Raises ParleyError when no model answers at all; a model that fails at the second try leaves
     the first answer as prose.
     """
     chain, began = bodies.call.app.chain, time.monotonic()
     first = await chain.ask(routes, bodies.prepare, deadline_s=deadline_s)
-    text = clean(first.answer.text)
-    value, problem = parse(shape, text)
-    if value is not None:
-        return Structured(value, (text,), first.model, first.usage)
+    shown, text = _shown(bodies, first.model), _text(first)
+    value, problem = await asyncio.to_thread(parse, shape, text, shown)
+    kept = Structured(value, (text,), first.model, first.usage)
+    is_cut = first.answer.stop_reason == "max_tokens"
+    if value is not None or len(text) > MOST_CHARACTERS or (is_cut and await asyncio.to_thread(shape.has_pieces, text)):
+        return kept
     left = None if deadline_s is None else max(0.001, deadline_s - (time.monotonic() - began))
     try:
-        second = await chain.ask([first.model], _mended(bodies, first, problem).prepare, deadline_s=left)
+        second = await chain.ask([first.model], _mended(bodies, first, problem, is_cut=is_cut).prepare, deadline_s=left)
     except ParleyError:
-        return Structured(None, (text,), first.model, first.usage)
-    again = clean(second.answer.text)
-    return Structured(parse(shape, again)[0], (text, again), first.model, first.usage.plus(second.usage))
+        return kept
+    again = _text(second)
+    value, _ = await asyncio.to_thread(parse, shape, again, shown)
+    return Structured(value, (text, again), first.model, first.usage.plus(second.usage))
 
 
-def _mended(bodies: Bodies, reply: Reply, problem: str) -> Bodies:
+def _text(reply: Reply) -> str:
+    return clean(reply.answer.text[: MOST_CHARACTERS + 1])
+
+
+def _shown(bodies: Bodies, model: ModelInfo) -> str:
+    """Return all text of the messages the model was sent."""
+    messages = cast("Sequence[Mapping[str, Any]]", bodies.windows[model.name].messages)
+    contents = [message["content"] for message in messages]
+    return "\n".join(
+        part
+        for content in contents
+        for part in ([content] if isinstance(content, str) else [block.get("text", "") for block in content])
+    )
+
+
+def _mended(bodies: Bodies, reply: Reply, problem: str, *, is_cut: bool) -> Bodies:
     """Return the request that follows: what was asked, what was answered, and what is wrong with that."""
     prompt = bodies.prompt if isinstance(bodies.prompt, str) else bodies.prompt(bodies.room(reply.model) // 2)
     asked = NewTurn(role="user", content=prompt, attachments=tuple(bodies.attachments))
     said = NewTurn(role="assistant", content=reply.answer.text, provider=reply.model.provider, model=reply.model.id)
     history = continued(bodies.history, asked, said)
-    return replace(bodies, prompt=filled("mend", problem=problem), history=history, attachments=(), windows={})
+    how = "with the same content"
+    if is_cut:
+        problem = "It was cut off where it reached the most tokens it may have."
+        how = "much shorter, at most half as long, what matters most first and what matters least left out"
+    return replace(bodies, prompt=filled("mend", problem=problem, how=how), history=history, attachments=(), windows={})
 
 
 def continued(history: Sequence[Turn], *turns: NewTurn) -> tuple[Turn, ...]:
@@ -88,26 +121,65 @@ def continued(history: Sequence[Turn], *turns: NewTurn) -> tuple[Turn, ...]:
     return (*history, *added)
 
 
-def parse(shape: type[M], text: str) -> tuple[M | None, str]:
+# --- reading -------------------------------------------------------------------------------------------------------
+
+
+def parse(shape: type[M], text: str, shown: str = "") -> tuple[M | None, str]:
     """Return the JSON value in the text that has the shape, or None and what is wrong, for the model to read.
 
-    Of several objects the longest is meant, and the last of those: drafts and examples are short. A list counts only when it is the
-    whole answer or holds objects: `[]` stands in many a sentence about code.
+    Of the objects in an answer one is meant, and none is chosen by its looks:
+    1. What stands in `shown`, the text the model was asked about, is quoted from there and does not count, unless it is all the answer.
+       A list counts only when it is the whole answer or holds objects: `[]` stands in many a sentence about code.
+    2. Several that say the same are one, and a shape that can be joined (a review) is joined, so that nothing is lost.
+    3. Of others the last counts when it ends the answer and is announced as final ("Corrected:", "My answer:", "no wait:").
+    4. Else, or beside an object that was meant to have the shape and has not, nothing is decided.
     """
-    found: list[tuple[int, int, M]] = []
-    problems: list[tuple[int, str]] = []
-    for start, length, value in _placed(text):
-        if isinstance(value, list) and not (_is_whole(text, start, length) or _holds_objects(value)):
-            continue
-        read, problem = _read(shape, value)
-        if read is None:
-            problems.append((length, problem))
-        else:
-            found.append((length, start, read))
-    if found:
-        return max(found, key=lambda one: one[:2])[2], ""
-    broken = "Its JSON does not parse: it is broken or cut off." if _OPENING.search(text) else "There is no JSON object in it."
-    return None, max(problems)[1] if problems else broken
+    if len(text) > MOST_CHARACTERS:
+        return None, "It is far too long."
+    found = scan(text)
+    placed = [one for one in found.placed if isinstance(one.value, dict) or found.is_whole(one) or _holds_objects(one.value)]
+    if not (len(placed) == 1 and found.is_whole(placed[0])):
+        placed = not_in(shown, found.text, placed)
+    read = [(one, *_read(shape, one.value)) for one in placed]
+    fits = [(one, value) for one, value, _ in read if value is not None]
+    wrong = [(one, problem) for one, value, problem in read if value is None]
+    if not fits:
+        broken = "Its JSON does not parse: it is broken or cut off." if found.has_openings else "There is no JSON object in it."
+        return None, max(((one.end - one.start, problem) for one, problem in wrong), default=(0, broken))[1]
+    meant = [(one, problem) for one, problem in wrong if _is_meant(shape, one.value)]
+    doubtful = bool(meant) or found.gave_up or _has_torn(shape, found, [one for one, _ in fits])
+    value = _decided(shape, found, fits, doubtful=doubtful)
+    return value, "" if value is not None else meant[0][1] if meant else _SEVERAL
+
+
+def _decided(shape: type[M], found: Scan, fits: Sequence[tuple[Placed, M]], *, doubtful: bool) -> M | None:
+    """Return what values of the shape come to, None when no rule says so. `doubtful`: others were meant to have it."""
+    different = list({value.model_dump_json(): value for _, value in fits}.values())
+    joined = shape.joined(different)
+    if joined is not None or (len(different) == 1 and not doubtful):
+        return None if doubtful else joined or different[0]
+    one, value = fits[-1]
+    is_final = _FINAL.search(found.text[max(0, one.start - 80) : one.start]) and _END.match(found.text, one.end)
+    return value if is_final and not found.gave_up else None
+
+
+def _required(shape: type[Written]) -> set[str]:
+    return {name for name, field in shape.model_fields.items() if field.is_required()}
+
+
+def _is_meant(shape: type[Written], value: Any) -> bool:
+    """Tell whether a value that does not have the shape has a key of it, itself or in the one object it holds."""
+    fields = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    inner = list(fields.values())
+    within = cast("dict[str, Any]", inner[0]) if len(inner) == 1 and isinstance(inner[0], dict) else {}
+    return not _required(shape).isdisjoint([*fields, *within])
+
+
+def _has_torn(shape: type[Written], found: Scan, fits: Sequence[Placed]) -> bool:
+    """Tell whether an object of the shape is begun and does not parse, and not even its first value could be read."""
+    keys = (_KEY.match(found.text, start) for start in found.broken)
+    starts = {one.start for one in fits}
+    return any(key is not None and key[1] in _required(shape) and key.end() not in starts for key in keys)
 
 
 def _read(shape: type[M], value: Any) -> tuple[M | None, str]:
@@ -124,36 +196,8 @@ def _read(shape: type[M], value: Any) -> tuple[M | None, str]:
         return None, _complaint(error)
 
 
-def _is_whole(text: str, start: int, length: int) -> bool:
-    fence = _FENCED.fullmatch(text)
-    return text[start : start + length].strip() == (fence[1] if fence else text.strip())
-
-
 def _holds_objects(value: Any) -> bool:
-    items = cast("list[Any]", value)
-    return bool(items) and any(isinstance(item, dict) for item in items)
-
-
-def values(text: str) -> Iterator[Any]:
-    """Yield the objects and lists that stand in a text, in order; what is inside one that was read is not looked at again."""
-    return (value for _, _, value in _placed(text))
-
-
-def _placed(text: str) -> Iterator[tuple[int, int, Any]]:
-    """Yield where each value begins, how long it is, and the value, what a model only thought left out."""
-    text = _THOUGHT.sub(lambda thought: " " * len(thought[0]), text)
-    decoder = json.JSONDecoder(strict=False)  # models write line breaks into strings
-    at = failures = 0
-    while failures < _MOST_FAILURES and (opening := _OPENING.search(text, at)):
-        try:
-            value, at = decoder.raw_decode(text, opening.start())
-        except RecursionError:
-            run = _RUN.match(text, opening.start())
-            at, failures = run.end() if run else opening.end(), failures + 1
-        except ValueError:
-            at, failures = opening.end(), failures + 1
-        else:
-            yield opening.start(), at - opening.start(), cleaned(value)
+    return any(isinstance(item, dict) for item in cast("list[Any]", value))
 
 
 def _complaint(error: ValidationError) -> str:

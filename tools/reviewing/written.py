@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal, Self, cast
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -105,6 +105,16 @@ class WrittenReview(Written):
         if not issues and (other := next(_overlooked(fields), None)):
             raise ValueError(f"{other} holds what looks like findings; put every finding into issues")
         return {"issues": issues, "summary": fields.get("summary") or ""}
+
+    @classmethod
+    def joined(cls, several: Sequence[Any]) -> Self:
+        """Return all findings, and what each says of the whole: a review may come as one object a file, or after an empty example."""
+        summaries = dict.fromkeys(one.summary.strip() for one in several if one.summary.strip())
+        return cls(issues=[issue for one in several for issue in one.issues], summary="\n".join(summaries))
+
+    @classmethod
+    def has_pieces(cls, text: str) -> bool:
+        return bool(salvaged(text))
 
 
 def _lowered(value: Any) -> dict[str, Any] | None:
