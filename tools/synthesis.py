@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from conversation.messages import Frozen
 from tools.bounds import cut
-from tools.lenient import Written, known, words
+from tools.lenient import Written, known, share, words
 from tools.panel import LETTERS, Position, anonymous
 from tools.quotes import Quote, plain
 
@@ -111,11 +111,10 @@ class WrittenOutcome(Written):
     @field_validator("confidence", mode="before")
     @classmethod
     def _word(cls, value: Any) -> Any:
-        number = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%?\s*", str(value))
-        if number is None or isinstance(value, bool):
+        part = share(value)
+        if part is None:
             return known(value, _CONFIDENCES)
-        share = float(number[1]) if float(number[1]) <= 1 else float(number[1]) / 100
-        return "high" if share >= 0.75 else "medium" if share >= 0.4 else "low"
+        return "high" if part >= 0.75 else "medium" if part >= 0.4 else "low"
 
 
 _CONFIDENCES: Mapping[str, Confidence] = {

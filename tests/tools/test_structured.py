@@ -160,7 +160,7 @@ def test_a_verdict_is_the_first_word_that_is_one(said: dict[str, Any], read: str
     ("changes", "confidence"),
     [
         ({"confidence": "85%"}, "high"),
-        ({"confidence": "Medium-high"}, "medium"),
+        ({"confidence": "Medium-high"}, None),
         ({"confidence": "very high"}, "high"),
         ({"confidence": 0.5}, "medium"),
         ({"confidence_reason": None}, "low"),

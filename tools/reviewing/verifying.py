@@ -27,9 +27,9 @@ from tools.texts import filled, text
 
 Verdict = Literal["confirmed", "refuted", "uncertain"]
 _MEANINGS: dict[Verdict, str] = {
-    "confirmed": "confirmed confirm valid true real correct not_refuted",
-    "refuted": "refuted refute invalid false rejected false_positive incorrect not_a not_confirmed not_valid",
-    "uncertain": "uncertain unclear unknown unsure not_sure cannot_confirm",
+    "confirmed": "confirmed confirm valid true real correct not_refuted true_positive",
+    "refuted": "refuted refute invalid false rejected false_positive false_alarm incorrect not_valid not_a_bug not_a_fault not_an_issue",
+    "uncertain": "uncertain unclear unknown unsure not_sure cannot_confirm not_confirmed",
 }
 _WORDS = {word: verdict for verdict, meant in _MEANINGS.items() for word in meant.split()}
 
