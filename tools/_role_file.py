@@ -27,6 +27,21 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _HEAD = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
 
 
+class _Plain(yaml.SafeLoader):
+    """YAML without what refers to other parts of it: a few hundred bytes of merged aliases grow without end."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise Refused("has front matter with an alias (*): write the value itself")
+        if getattr(cast(Any, self).peek_event(), "anchor", None) is not None:
+            raise Refused("has front matter with an anchor (&): write the value itself")
+        return super().compose_node(parent, index)
+
+    def flatten_mapping(self, node: Any) -> None:
+        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+            raise Refused("has front matter with a merge key (<<): write the values themselves")
+
+
 class _Head(Frozen):
     """The front matter."""
 
@@ -101,7 +116,7 @@ def _split(text: str) -> tuple[_Head, str]:
 def _loaded(head: str) -> Any:
     """Return what the YAML says."""
     try:
-        return yaml.safe_load(head)
+        return yaml.load(head, Loader=_Plain)  # noqa: S506 -- it is a safe loader
     except yaml.MarkedYAMLError as error:
         line = f" (line {error.problem_mark.line + 2})" if error.problem_mark else ""
         raise Refused(f"has front matter that is not YAML{line}") from None

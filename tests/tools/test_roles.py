@@ -79,6 +79,10 @@ def test_what_front_matter_leaves_out_comes_from_the_name_and_the_text(tmp_path:
     assert (role.title, role.description, [one.name for one in role.arguments], role.models) == (title, description, ["request"], ())
 
 
+MERGED = "a0: &a0 {title: x}\n" + "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 26))
+"""Twice as large at every line, when it is read as YAML says."""
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -94,6 +98,12 @@ def test_what_front_matter_leaves_out_comes_from_the_name_and_the_text(tmp_path:
         ("---\ntitle: !!int ''\n---\nBe good.", "has front matter that is not YAML"),
         ("---\ntitle: 2026-13-01\n---\nBe good.", "has front matter that is not YAML"),
         ("---\ntitle: !!python/object/apply:os.getcwd []\n---\nBe good.", "has front matter that is not YAML"),
+        (f"---\n{MERGED}---\nBe good.", "has front matter with an anchor"),
+        ("---\ntitle: &a x\ndescription: *a\n---\nBe good.", "has front matter with an anchor (&)"),
+        ("---\narguments: &a\n- name: x\n---\nBe good.", "has front matter with an anchor"),
+        ("---\ntitle: *a\n---\nBe good.", "has front matter with an alias (*)"),
+        ("---\n<<: {title: x}\n---\nBe good.", "has front matter with a merge key (<<)"),
+        ("---\narguments: [{<<: {name: x}}]\n---\nBe good.", "has front matter with a merge key"),
         (f"---\n{'[' * 4000}\n---\nBe good.", "has front matter that is not YAML"),
         (f"---\ntitle: {'x' * 9000}\n---\nBe good.", "has front matter of more than 8,192 characters"),
         ("---\n- title\n---\nBe good.", "has front matter that is not a list of `key: value`"),
