@@ -9,7 +9,7 @@ import json
 import sys
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -25,6 +25,9 @@ from tools.refusals import image_type
 MAX_BYTES = 256 * 1024 * 1024
 Number = Annotated[int, Field(strict=True, ge=1)]
 """That of a turn; neither true nor 1.0 is one."""
+Name = Annotated[str, Field(max_length=300)]
+"""Of a tool, a provider or a model."""
+_MOST_TOKENS, _MOST_USD = 10**12, 10**9
 
 
 class Exported(BaseModel):
@@ -73,9 +76,9 @@ class ExportedTurn(Exported):
 
     role: Literal["user", "assistant"]
     content: str
-    tool: str = "chat"
-    provider: str | None = None
-    model: str | None = None
+    tool: Name = "chat"
+    provider: Name | None = None
+    model: Name | None = None
     state: TurnState = "done"
     at: str | None = None
     usage: Usage | None = None
@@ -84,19 +87,23 @@ class ExportedTurn(Exported):
 
     @field_validator("at")
     @classmethod
-    def _is_a_time(cls, at: str | None) -> str | None:
+    def _as_stores_write_it(cls, at: str | None) -> str | None:
+        """Return the time in UTC, in which one without a zone is taken to be: stores order times by their text."""
         try:
-            datetime.fromisoformat(at or "2026-01-01")
-        except ValueError:
+            time = datetime.fromisoformat(at) if at else None
+            utc = time and (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
             raise ValueError("not a time as ISO 8601 writes it") from None
-        return at
+        return utc.isoformat(timespec="microseconds").replace("+00:00", "Z") if utc else at
 
     @field_validator("usage")
     @classmethod
     def _can_be_counted(cls, usage: Usage | None) -> Usage | None:
         if usage is not None and min(usage.input_tokens, usage.output_tokens, usage.cached_tokens) < 0:
             raise ValueError("a number of tokens is below 0")
-        if usage is not None and not 0 <= (usage.cost_usd or 0) < float("inf"):
+        if usage is not None and max(usage.input_tokens, usage.output_tokens, usage.cached_tokens) > _MOST_TOKENS:
+            raise ValueError(f"a number of tokens is above {_MOST_TOKENS}")
+        if usage is not None and not 0 <= (usage.cost_usd or 0) <= _MOST_USD:
             raise ValueError("the cost is no amount of money")
         return usage
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +27,10 @@ def run(context: Context, arguments: list[str]) -> int:
     if options.action == "import":
         from cli.importing import read_export
 
-        options.turns = read_export(options.file)  # before there is an event loop, which would keep an interrupt from ending it
+        options.turns = read_export(options.file or _piped())  # before there is an event loop, which would keep an interrupt from ending it
     from cli.wire import run_with_app
 
-    action = {"ls": _ls, "search": _search, "show": _show, "export": _export, "import": _import, "rm": _rm}[options.action]
+    action = {"ls": _ls, "search": _search, "show": _show, "export": _show, "import": _import, "rm": _rm}[options.action]
 
     async def act(app: App) -> int:
         try:
@@ -57,10 +58,17 @@ def _parser(context: Context) -> argparse.ArgumentParser:
             lister.add_argument("words", nargs="+")
     action("show", "Show a thread's turns.").add_argument("id", type=_id)
     action("export", "Print a thread as Markdown, or with --json as JSON.").add_argument("id", type=_id)
-    reader = action("import", "Make a thread of an exported one; prints its new id.", json=False)
-    reader.add_argument("file", help="what `export --json` printed; - for stdin")
+    reader = action("import", "Make a thread of an exported one; prints its new id.")
+    reader.add_argument("file", nargs="?", help="what `export --json` printed; - or nothing for stdin")
     action("rm", "Remove threads.", json=False).add_argument("ids", type=_id, nargs="+", metavar="id")
     return parser
+
+
+def _piped() -> str:
+    """Return the name of stdin when something is piped into it."""
+    if sys.stdin is None or sys.stdin.isatty():
+        raise WrongUse("name the file to import, or pipe it in: parley threads export ID --json | parley threads import")
+    return "-"
 
 
 async def _ls(app: App, options: argparse.Namespace) -> int:
@@ -90,35 +98,42 @@ def _summary(one: ThreadSummary) -> dict[str, Any]:
 
 
 async def _show(app: App, options: argparse.Namespace) -> int:
+    """Print a thread; as JSON it is what can be imported, and for `show` what is listed of it as well."""
     thread = await app.store.load(options.id)
-    if options.json:
+    if not options.json:
+        put(markdown(thread))
+        return 0
+    document = exported(thread)
+    if options.action == "show":
         about = {"title": thread.title, "workspace": thread.workspace, "created": thread.created, "updated": thread.updated}
-        put_json({"continuation_id": thread.id, **about, "turns": exported(thread)["turns"]})
-    else:
-        put(markdown(thread))
-    return 0
-
-
-async def _export(app: App, options: argparse.Namespace) -> int:
-    thread = await app.store.load(options.id)
-    if options.json:
-        put_json(exported(thread))
-    else:
-        put(markdown(thread))
+        document = {"continuation_id": thread.id, **about, **document}
+    put_json(document)
     return 0
 
 
 async def _import(app: App, options: argparse.Namespace) -> int:
     from cli.importing import import_thread
 
-    put(await import_thread(app.store, options.turns, workspace=app.workspace))
+    new_id = await import_thread(app.store, options.turns, workspace=app.workspace)
+    if options.json:
+        put_json({"continuation_id": new_id})
+    else:
+        put(new_id)
     return 0
 
 
 async def _rm(app: App, options: argparse.Namespace) -> int:
+    """Remove what is there of the threads. Raises Failed at the end, naming those that are not."""
+    missing: list[str] = []
     for thread_id in dict.fromkeys(options.ids):
-        await app.store.delete(thread_id)
-        say(f"removed {thread_id}")
+        try:
+            await app.store.delete(thread_id)
+        except (ThreadNotFound, ThreadExpired):
+            missing.append(thread_id)
+        else:
+            say(f"removed {thread_id}")
+    if missing:
+        raise Failed(f"There is no thread {', '.join(missing)}. `parley threads ls` lists the threads there are.")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import uuid
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 import pytest
 
 from cli import importing
+from cli.commands import threads
+from cli.context import Context
+from cli.output import WrongUse
 from conversation.threads import NewTurn
 from memory.sqlite import SqliteThreadStore
 from tests.cli.kept import HELLO, SHOT, attachment, conversation, loaded, panel, stored
@@ -155,6 +159,57 @@ def test_a_turn_of_an_export_without_a_time_is_of_now(here: Here, home: Path) ->
     document = json.loads(here("threads", "show", new_id, "--json")[1])
     now = document["created"]
     assert [(turn["state"], turn["at"]) for turn in document["turns"]] == [("done", now), ("interrupted", now)]
+
+
+def test_what_is_piped_in_is_imported_without_a_dash_and_the_id_comes_as_json_too(here: Here, home: Path) -> None:
+    exported = here("threads", "export", conversation(home), "--json")[1]
+    status, out, _ = here("threads", "import", "--json", stdin=exported)
+    (key, new_id), = json.loads(out).items()
+    assert (status, key) == (0, "continuation_id")
+    assert json.loads(here("threads", "export", new_id, "--json")[1])["turns"] == json.loads(exported)["turns"]
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_with_nothing_piped_in_a_file_has_to_be_named(here: Here, home: Path, monkeypatch: pytest.MonkeyPatch, is_closed: bool) -> None:
+    class Terminal(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(threads.sys, "stdin", None if is_closed else Terminal(io.BytesIO()))
+    with pytest.raises(WrongUse, match="name the file to import, or pipe it in"):
+        threads.run(Context({}), ["import"])
+
+
+@pytest.mark.parametrize(
+    ("at", "kept"),
+    [
+        ("20260101", "2026-01-01T00:00:00.000000Z"),
+        ("2026-W05", "2026-01-26T00:00:00.000000Z"),
+        ("2026-01-01T01:30+02:00", "2025-12-31T23:30:00.000000Z"),
+        ("2026-01-01 01:30:00.5", "2026-01-01T01:30:00.500000Z"),
+        ("2026-01-01T01:30:00.123456Z", "2026-01-01T01:30:00.123456Z"),
+    ],
+)
+def test_times_are_kept_as_stores_write_them(here: Here, home: Path, at: str, kept: str) -> None:
+    turns = [{"role": "user", "content": "a", "at": at}]
+    new_id = here("threads", "import", "-", stdin=json.dumps({"turns": turns}))[1].strip()
+    assert loaded(home, new_id).turns[0].at == kept
+
+
+@pytest.mark.parametrize(
+    ("field", "complaint"),
+    [
+        ({"at": "0001-01-01T00:00+14:00"}, "turn 1, at: not a time as ISO 8601 writes it"),
+        ({"usage": {"output_tokens": 10**40}}, "turn 1, usage: a number of tokens is above 1000000000000"),
+        ({"usage": {"cost_usd": 1e30}}, "turn 1, usage: the cost is no amount of money"),
+        ({"model": "m" * 100_000}, "turn 1, model: String should have at most 300 characters"),
+        ({"provider": "m" * 301}, "turn 1, provider: String should have at most 300 characters"),
+        ({"tool": "m" * 301}, "turn 1, tool: String should have at most 300 characters"),
+    ],
+)
+def test_what_no_model_ever_had_is_refused(here: Here, home: Path, tmp_path: Path, field: dict[str, Any], complaint: str) -> None:
+    (tmp_path / "thread.json").write_text(json.dumps({"turns": [{"role": "user", "content": "a", **field}]}))
+    assert complaint in here.refused("threads", "import", tmp_path / "thread.json")
 
 
 @pytest.mark.parametrize(

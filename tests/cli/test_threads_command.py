@@ -111,6 +111,14 @@ def test_removed_threads_are_gone(here: Here, home: Path) -> None:
     assert [row["continuation_id"] for row in json.loads(here("threads", "ls", "--json")[1])["threads"]] == [kept]
 
 
+def test_threads_that_are_not_there_keep_none_from_being_removed_and_are_named(here: Here, home: Path) -> None:
+    first, second, missing = conversation(home), conversation(home), [str(uuid.uuid4()), str(uuid.uuid4())]
+    status, out, err = here("threads", "rm", first, missing[0], second, missing[1])
+    assert (status, out, json.loads(here("threads", "ls", "--json")[1])) == (1, "", {"threads": []})
+    assert err.splitlines()[:2] == [f"removed {first}", f"removed {second}"]
+    assert err.splitlines()[2:] == [f"parley: There is no thread {', '.join(missing)}. `parley threads ls` lists the threads there are."]
+
+
 @pytest.mark.parametrize("action", ["show", "export", "rm"])
 def test_an_unknown_id_fails_with_one_line(here: Here, home: Path, action: str) -> None:
     status, out, err = here("threads", action, str(uuid.uuid4()))
