@@ -101,7 +101,7 @@ async def test_words_cut_out_of_a_negation_make_no_agreement(house: House) -> No
 
 async def test_of_many_quotes_names_and_sides_a_bounded_number_is_looked_at(house: House) -> None:
     flood = [f"never said {number}" for number in range(5_000)]
-    agreement = {"text": "x", "held_by": ["Z" * 9_000] * 5_000 + ["A", "B"], "quotes": [*flood, "Watch vacuum"]}
+    agreement = {"text": "x", "held_by": ["Z" * 90] * 5_000 + ["A", "B"], "quotes": [*flood, "Watch vacuum"]}
     dispute = {"text": "y", "sides": [SQL, {**SQL, "held_by": ["B"]}] * 2_000}
     got = await seated(house, outcome(agreements=[agreement], disagreements=[dispute])).call("consensus", {"prompt": QUESTION})
     assert got["agreements"] == [] and len(got["disagreements"][0]["sides"]) == 16
@@ -117,10 +117,10 @@ async def test_a_short_answer_may_be_quoted_whole(house: House) -> None:
 
 
 async def test_an_outcome_of_too_many_and_too_long_statements_stays_within_bounds(house: House) -> None:
-    agreement = {**OUTCOME["agreements"][0], "text": "so " * 3_000}
-    sides = [{**SQL, "position": "p " * 3_000}, {"position": "q", "held_by": ["C"], "quote": "Take Redis"}] * 5
-    disputes = [{"text": "t " * 3_000, "sides": sides}] * 300
-    told = outcome(agreements=[agreement] * 50, disagreements=disputes, confidence_reason="r " * 90_000)
+    agreement = {**OUTCOME["agreements"][0], "text": "so " * 700}
+    sides = [{**SQL, "position": "p " * 700}, {"position": "q", "held_by": ["C"], "quote": "Take Redis"}] * 5
+    disputes = [{"text": "t " * 700, "sides": sides}] * 60
+    told = outcome(agreements=[agreement] * 50, disagreements=disputes, confidence_reason="r " * 9_000)
     got = await seated(house, told).call("consensus", {"prompt": QUESTION, "models": EVERYONE})
     assert json_tokens(got) <= 20_000
     assert [one["content"] for one in got["answers"]] == list(SAID.values())

@@ -215,7 +215,7 @@ async def test_of_a_review_that_was_cut_off_the_findings_are_kept_and_it_is_not_
     house.upstreams["vertex_claude"].plays = [cut_off(f"{review(INJECTION, OFF_BY_ONE)[:-60]}")]
     got = await house.call("codereview", {"paths": ["users.py"]})
     assert [one["title"] for one in got["issues"]] == [INJECTION["title"]] and house.calls == 1
-    assert [one["code"] for one in got["warnings"]] == ["prose_review"]
+    assert [one["code"] for one in got["warnings"]] == ["prose_review", "incomplete"]
 
 
 async def test_of_an_answer_cut_off_before_anything_a_shorter_one_is_asked_for(house: House, users: Path) -> None:
