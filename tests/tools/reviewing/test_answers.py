@@ -63,3 +63,8 @@ def test_the_thread_names_what_was_reviewed_and_what_was_not() -> None:
     assert "Not reviewed: p/s1.py is empty." in words and words.endswith("Reviewed whole:\np/0.py\np/1.py")
     words = told(made(0, 3_000, 900, "folder"))
     assert len(words) < 25_000 and "\nAnd " in words and words.count("more.") == 2
+
+
+def test_a_single_issue_too_long_for_the_answer_is_cut_once_more() -> None:
+    answer = within(made(1, 0, 0, words="\u4e2d" * 1_400), 3_000)
+    assert json_tokens(answer.model_dump(mode="json")) <= 3_000 and len(answer.issues[0].detail) == 150
