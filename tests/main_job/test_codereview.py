@@ -152,7 +152,7 @@ def test_an_answer_cut_by_the_output_limit_keeps_its_whole_findings(parley: Parl
     sim.rule("vertex_claude", review(one, {**one, "title": "Never closed"})[:-60], finish="max_tokens")
     answer = parley.call("codereview", paths=["project/src/last.py"], models=["vertex_claude"]).answer
     assert [one["title"] for one in answer["issues"]] == ["Index is out of range"]
-    assert [one["code"] for one in answer["warnings"]] == ["prose_review"]
+    assert [one["code"] for one in answer["warnings"]] == ["prose_review", "incomplete"]
 
 
 def test_several_reviewers_on_all_wires_and_a_check_by_another(parley: Parley, sim: ThreadedSimulator, project: Path) -> None:
