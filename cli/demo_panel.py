@@ -107,7 +107,7 @@ def script(sim: ThreadedSimulator) -> None:
     sim.rule("vertex_gemini", both, match_last_user="What did both")
     sim.rule("*", json.dumps({"verdict": "refuted", "reason": "The caller hands in an open connection. (simulated)"}), match="never opened")
     sim.rule("*", json.dumps({"verdict": "confirmed", "reason": "It happens as told. (simulated)"}), match="Another reviewer reports")
-    sim.rule("openrouter", json.dumps(OUTCOME), match="Several models answered")
+    sim.rule("openrouter", json.dumps(OUTCOME), match="Several models were asked")
     sim.rule("vertex_claude", json.dumps({"issues": [INJECTION, FALSE_ALARM, SWALLOWED]}), match="Review the code above")
     sim.rule("vertex_gemini", json.dumps({"issues": [PAST_THE_END, INJECTION, INVENTED]}), match="Review the code above")
     sim.rule("vertex_claude", "Keep the jobs in PostgreSQL, wake the workers with NOTIFY. (simulated)", match_last_user="Queue or broker")
