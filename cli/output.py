@@ -63,10 +63,16 @@ def flush() -> None:
 
 
 def say(text: str) -> None:
-    """Write words to stderr, if there is one."""
-    if sys.__stderr__ is not None:
+    """Write words to stderr, if there is one. Raises OSError when they cannot be written."""
+    if sys.__stderr__ is None:
+        return
+    try:
         sys.stderr.write(visible(text if text.endswith("\n") else text + "\n"))
         sys.stderr.flush()
+    except OSError:
+        # What is left in its buffer would be tried again at the very end, which then is what the status tells: 120.
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open for as long as the process is there
+        raise
 
 
 def visible(text: str) -> str:

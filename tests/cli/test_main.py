@@ -215,7 +215,8 @@ def test_keys_and_homes_do_not_get_out_in_errors(monkeypatch: pytest.MonkeyPatch
 def test_an_interrupted_command_ends_with_130(tmp_path: Path) -> None:
     fifo = tmp_path / "export.json"
     os.mkfifo(fifo)
-    process = subprocess.Popen([PARLEY, "threads", "import", fifo], stderr=subprocess.PIPE)
+    env = {**os.environ, "HOME": str(tmp_path), "PARLEY_HOME": str(tmp_path / "home")}
+    process = subprocess.Popen([PARLEY, "threads", "import", fifo], env=env, stderr=subprocess.PIPE)
     # Opening the other end returns once the command has opened its own: from then on it waits for an export that never comes.
     with fifo.open("wb"):
         process.send_signal(signal.SIGINT)
