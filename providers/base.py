@@ -66,6 +66,24 @@ class ProviderSpec(Frozen):
     cache_control_prefixes: tuple[str, ...] = ()
     """Starts of the ids of models that take cache_control marks on a wire that is not Anthropic's."""
     headers: Mapping[str, str] = Field(default_factory=dict)
+    documents: bool = True
+    """Whether its models read PDF documents."""
+    messages_path: str | None = None
+    """Where it takes Messages API bodies as they are, streamed; None where it does not."""
+    messages_prefixes: tuple[str, ...] = ("",)
+    """Starts of the ids of models it serves there."""
+    count_path: str | None = None
+    """Where it counts the input tokens of a request; None where it does not."""
+    betas: frozenset[str] = frozenset()
+    """The anthropic-beta values it is known to take there; others are left out, since they are refused."""
+
+
+class Relayed(dict[str, Any]):
+    """An event together with the bytes it came as, for whoever passes it on."""
+
+    __slots__ = ("raw",)
+
+    raw: bytes
 
 
 class Call(Frozen):
@@ -88,6 +106,10 @@ class Provider(Protocol):
         Raises ProviderError, before the first event or in mid-stream. Ends only after message_stop: an answer that
         breaks off, is empty or is an error in disguise raises instead.
         """
+        ...
+
+    async def count(self, call: Call) -> int | None:
+        """Return how many input tokens the upstream says the request is; None when it has no way to say. Raises ProviderError."""
         ...
 
     async def ready(self) -> None:

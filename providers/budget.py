@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from conversation.errors import BudgetExceeded, StoreError
 from providers.health import Ledger
@@ -28,6 +29,7 @@ class Budget:
     ledger: Ledger
     limit_usd: float | None = None
     today: Callable[[], str] = _today
+    _waiting: dict[str, float] = field(default_factory=dict[str, float], init=False, repr=False, compare=False)
     _counting: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]], init=False, repr=False, compare=False)
 
     async def check(self) -> None:
@@ -41,23 +43,35 @@ class Budget:
     async def add(self, usd: float | None) -> None:
         """Count the cost of one answer; an unknown cost counts nothing. A count that cannot be kept does not cost the answer.
 
-        Without a limit no call depends on the count, so it is kept in the background.
+        Without a limit no call depends on the count, so it is kept in the background, in one sum for all that come while it is.
         """
         if not usd:
             return
-        counting = asyncio.create_task(self._count(usd), name="count what was spent")
-        self._counting.add(counting)
-        counting.add_done_callback(self._counting.discard)
         if self.limit_usd is not None:
-            await asyncio.shield(counting)
+            await asyncio.shield(self._start(self._count(self.today(), usd)))
+            return
+        today = self.today()
+        self._waiting[today] = self._waiting.get(today, 0.0) + usd
+        if not self._counting:
+            self._start(self._count_waiting())
+
+    def _start(self, counting: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(counting, name="count what was spent")
+        self._counting.add(task)
+        task.add_done_callback(self._counting.discard)
+        return task
+
+    async def _count_waiting(self) -> None:
+        while self._waiting:
+            await self._count(*self._waiting.popitem())
 
     async def aclose(self) -> None:
         """Wait for what is still being counted."""
         await asyncio.gather(*self._counting)
 
-    async def _count(self, usd: float) -> None:
+    async def _count(self, day: str, usd: float) -> None:
         try:
-            await self.ledger.add(self.today(), usd)
+            await self.ledger.add(day, usd)
         except StoreError as error:
             log.warning("$%.4f were spent and could not be counted: %s", usd, error.code)
 

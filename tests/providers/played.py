@@ -54,6 +54,9 @@ class Upstream:
         finally:
             self.open -= 1
 
+    async def count(self, call: Call) -> int | None:
+        return None
+
     async def ready(self) -> None: ...
 
     async def warm(self) -> None: ...

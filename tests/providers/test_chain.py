@@ -26,7 +26,8 @@ from memory.health import LocalHealth
 from providers.base import Call, ModelInfo, Timeouts
 from providers.budget import Budget
 from providers.causes import failure
-from providers.chain import Chain, Reply, usage_of
+from providers.chain import Chain, Reply
+from providers.pricing import usage_of
 from tests.providers.played import Upstream, answer
 
 
@@ -381,6 +382,23 @@ async def test_without_a_limit_spending_is_counted_only() -> None:
     await budget.aclose()
     assert list(purse.days.values()) == [2.0]
     assert await budget.near() is None
+
+
+async def test_what_is_spent_while_a_sum_is_being_counted_is_counted_as_one() -> None:
+    class Counted(Purse):
+        times = 0
+
+        async def add(self, day: str, usd: float) -> None:
+            self.times += 1
+            await asyncio.sleep(0)
+            await super().add(day, usd)
+
+    purse = Counted()
+    budget = Budget(purse)
+    for _ in range(50):
+        await budget.add(0.5)
+    await budget.aclose()
+    assert list(purse.days.values()) == [25.0] and purse.times == 1
 
 
 async def test_only_with_a_limit_an_answer_waits_until_it_is_counted() -> None:
