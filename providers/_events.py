@@ -64,7 +64,8 @@ class Grammar:
         self._waiting: dict[str, Any] | None = None
         self._tool_ids: set[str] = set()
         self._input: list[str] = []
-        self._broken_input = False
+        self._broken: Event | None = None
+        """The end of a tool_use block whose arguments are no JSON: it stands only if the limit of tokens cut them short."""
         self._said = False
         self._thought = False
 
@@ -84,6 +85,29 @@ class Grammar:
             yield from handler(self, event)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise self.failed("malformed", f"a {kind} event of the wrong shape ({type(error).__name__})") from None
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether there is something to pass on: the first block has content, or the answer is over."""
+        return self._started and self._start is None
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Tell whether what came last stands only if the answer ends as it would have to for that."""
+        return self._broken is not None and not self._stopped
+
+    def is_plain(self, event: Mapping[str, Any]) -> bool:
+        """Take a delta of text inside its open block, and tell whether it was that: what most events are."""
+        if self._waiting is not None or self._open != (event.get("index"), "text"):
+            return False
+        delta: Any = event.get("delta")
+        if not isinstance(delta, dict) or cast("Any", delta).get("type") != "text_delta":
+            return False
+        text = cast("dict[str, Any]", delta).get("text")
+        if not isinstance(text, str):
+            return False
+        self._said = self._said or bool(text.strip())
+        return True
 
     def finish(self, *, ended: bool = False) -> None:
         """Take note that the upstream is done; `ended` says that it marked the end itself. Raises unless message_stop was seen."""
@@ -109,6 +133,7 @@ class Grammar:
     def _block_start(self, event: Mapping[str, Any]) -> Iterator[Event]:
         if self._open is not None or self._ending is not None:
             raise self.failed("malformed", "a block began inside another")
+        self._check_input("")
         block = _object(event["content_block"])
         kind = _text(block["type"])
         self._open = (event["index"], kind)
@@ -143,9 +168,11 @@ class Grammar:
     def _block_stop(self, event: Mapping[str, Any]) -> Iterator[Event]:
         if self._open is None or self._open[0] != event["index"]:
             raise self.failed("malformed", "a block ended that had not begun")
-        if self._open[1] == "tool_use":
-            self._broken_input = self._broken_input or tool_input("".join(self._input)) is None
+        kind = self._open[1]
         self._open = None
+        if kind == "tool_use" and tool_input("".join(self._input)) is None:
+            self._broken = {"type": "content_block_stop", "index": self._index}
+            return
         if self._waiting is not None:
             self._waiting = None
             return
@@ -168,13 +195,14 @@ class Grammar:
         self._check_said(str(reason))
         delta = {"stop_reason": reason, "stop_sequence": None, **(self._ending or {})}
         yield from self._opening()
+        if self._broken is not None:
+            yield self._broken
         yield {"type": "message_delta", "delta": delta, "usage": {**dict.fromkeys(_TOKEN_COUNTS, 0), **self._usage}}
         self._stopped = True
         yield {"type": "message_stop"}
 
     def _check_said(self, reason: str) -> None:
-        if self._broken_input and reason != "max_tokens":  # the limit may cut a call short
-            raise self.failed("malformed", "the arguments of a tool call are no JSON object")
+        self._check_input(reason)
         if self._said or _MAY_BE_SILENT.get(reason) in self._offered:
             return
         if reason == "refusal":
@@ -182,6 +210,10 @@ class Grammar:
         if reason == "max_tokens":
             raise self.failed("empty", "thinking used up the limit of output tokens (max_output_tokens) before the first word", _USED_UP)
         raise self.failed("empty", f"the answer is empty ({reason})")
+
+    def _check_input(self, reason: str) -> None:
+        if self._broken is not None and reason != "max_tokens":  # the limit may cut a call short
+            raise self.failed("malformed", "the arguments of a tool call are no JSON object")
 
     def _begun(self, block: dict[str, Any]) -> Iterator[Event]:
         yield from self._opening()

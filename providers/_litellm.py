@@ -23,6 +23,7 @@ import orjson
 
 from conversation.errors import InternalError, ParleyError
 from conversation.messages import Event
+from providers._counting import counted
 from providers._events import Grammar
 from providers._google import GoogleTokens
 from providers._http import HttpClient, HttpReply
@@ -35,6 +36,7 @@ from providers._upstream import Upstream
 from providers.base import Call, ModelInfo, ProviderSpec
 from providers.causes import error_for_status, failure
 from providers.config import LITELLM_ENVIRONMENT, ProviderSettings
+from providers.signatures import ThoughtBook
 
 _log = logging.getLogger(__name__)
 _LOGGERS = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
@@ -67,6 +69,7 @@ class LiteLLMProvider:
         self._spec = spec
         self._http = http
         self._upstream = Upstream(spec, settings, tokens)
+        self._thoughts = ThoughtBook()
         self._wire: Wire | None = None
         self._warming: Future[Wire] | None = None
 
@@ -85,11 +88,19 @@ class LiteLLMProvider:
                 grammar = Grammar(self.name, call.model.id, secrets, asked=call.body)
                 async with aclosing(wire.events(payloads, call, request.names)) as events:
                     async for event in events:
-                        for checked in grammar.take(event):
+                        for checked in map(self._thoughts.noted, grammar.take(event)):
                             if checked["type"] == "message_stop":
                                 await payloads.drain()
                             yield checked
                 grammar.finish(ended=payloads.ended)
+
+    async def count(self, call: Call) -> int | None:
+        """Return how many input tokens the upstream says the request is; see providers.base.Provider."""
+        if self._spec.count_path is None:
+            return None
+        wire = await self._ready()
+        request = self._translated(wire, call)
+        return await counted(self._http, self._upstream, call.model, self._spec.wire, request.body, request.headers)
 
     async def ready(self) -> None:
         """Import LiteLLM and run one translation each way, the first time. Raises InternalError when that fails."""
@@ -124,6 +135,8 @@ class LiteLLMProvider:
         try:
             # Through JSON and back: a copy, since the translation changes what it is given.
             body = orjson.loads(orjson.dumps(prepared(call.body, call.model, self._spec)))
+            if self._spec.wire == "gemini":
+                self._thoughts.restore(body["messages"])
             return wire.request(call, body)
         except ParleyError:
             raise

@@ -102,7 +102,17 @@ def _message(message: Raw) -> Raw:
     texts = items(kept.get("content"))
     if kept.get("role") == "tool" and texts and all(part.get("type") == "text" for part in texts):
         kept["content"] = "\n".join(str(part["text"]) for part in texts)
+    elif isinstance(kept.get("content"), list):
+        kept["content"] = [_part(part) for part in texts]
     return kept
+
+
+def _part(part: Raw) -> Raw:
+    """Return a part of a message, a document as the file it is: LiteLLM calls every medium an image."""
+    url = str(fields(part.get("image_url")).get("url") or "")
+    if not url.startswith("data:application/pdf"):
+        return part
+    return {"type": "file", "file": {"filename": "document.pdf", "file_data": url}}
 
 
 def _single_deltas(delta: Raw, call: Call, state: State) -> Iterator[Raw]:

@@ -16,6 +16,7 @@ from providers._sse import MAX_EVENT_BYTES, ServerEvent, SSEError, SSEParser
 from providers.causes import error_in_body, failure
 
 DRAIN_SECONDS = 0.05
+_BLANKS = b"\xef\xbb\xbf \t\r\n"
 
 
 class Payloads:
@@ -23,6 +24,7 @@ class Payloads:
 
     def __init__(self, reply: HttpReply, provider: str, model: str, secrets: tuple[str, ...] = ()) -> None:
         self._chunks = reply.chunks()
+        self._head: bytes | None = None
         self._provider, self._model, self._secrets = provider, model, secrets
         self.ended = False
         """Whether the upstream marked the end itself: [DONE], or the end of a JSON document."""
@@ -30,6 +32,19 @@ class Payloads:
 
     def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
         return self._objects()
+
+    async def peek(self) -> bytes:
+        """Return the first bytes that are not blank, empty when there are none; they are still to come."""
+        if self._head is None:
+            self._head = await self._first_bytes()
+        return self._head.lstrip(_BLANKS)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives, in the place of its objects."""
+        await self.peek()
+        yield self._head or b""
+        async for chunk in self._chunks:
+            yield chunk
 
     async def drain(self) -> None:
         """Read what is left of a finished answer, for a moment, so that its connection can be used again."""
@@ -41,8 +56,9 @@ class Payloads:
             return  # the answer is complete: at worst the connection is closed
 
     async def _objects(self) -> AsyncIterator[dict[str, Any]]:
-        first = await self._first_bytes()
-        match first.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]:
+        start = await self.peek()
+        first = self._head or b""
+        match start[:1]:
             case b"{" | b"[":
                 for value in await self._document(first):
                     yield self._checked(value)

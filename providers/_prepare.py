@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, cast
 
+from conversation.errors import ProviderError
 from providers._events import tool_id
 from providers.base import ModelInfo, ProviderSpec
 from providers.causes import failure
@@ -34,8 +35,8 @@ def prepared(body: Mapping[str, Any], model: ModelInfo, spec: ProviderSpec) -> B
     fit["messages"] = [turn for message in _dicts(body.get("messages")) if (turn := _message(message, spec.wire, marks)) is not None]
     if not fit["messages"]:
         raise failure("invalid_request", "there is no message to send", provider=model.provider, model=model.id)
-    if spec.wire == "gemini":
-        _refuse_addresses(fit["messages"], model)
+    if spec.wire != "anthropic":
+        _check_media(fit["messages"], model, spec)
     if "tools" in fit:
         _set_tools(fit, spec.wire, marks)
     fit["max_tokens"] = min(int(body.get("max_tokens") or model.max_output), model.max_output)
@@ -74,6 +75,8 @@ def _block(block: Mapping[str, Any], wire: Kind, marks: bool) -> Body | None:
         # Only Anthropic signs its thinking and checks the signature; other providers' thinking is sent without one.
         signed = block.get("signature") or block.get("data")
         return dict(block) if wire == "anthropic" and signed else None
+    if kind == "document" and wire != "anthropic" and (text := _document_text(block)) is not None:
+        return {"type": "text", "text": text}
     fit = _marked(block, marks)
     if kind == "tool_use":
         fit["id"] = tool_id(str(fit.get("id") or ""))
@@ -94,15 +97,30 @@ def _fit_tool_result(fit: Body, wire: Kind, marks: bool) -> None:
         fit["content"] = f"Error: {content}" if isinstance(content, str) else [{"type": "text", "text": "Error:"}, *content]
 
 
-def _refuse_addresses(messages: Iterable[Mapping[str, Any]], model: ModelInfo) -> None:
-    """Refuse media by address: the translation to Gemini would fetch it from here."""
+def _document_text(block: Mapping[str, Any]) -> str | None:
+    """Return a document that is text as text, with its title; None for one of another kind."""
+    source = _object(block.get("source"))
+    texts = [source.get("data")] if source.get("type") == "text" else [one.get("text") for one in _dicts(source.get("content"))]
+    if source.get("type") not in ("text", "content"):
+        return None
+    return "\n".join(str(one) for one in (block.get("title"), block.get("context"), *texts) if one)
+
+
+def _check_media(messages: Iterable[Mapping[str, Any]], model: ModelInfo, spec: ProviderSpec) -> None:
+    """Refuse what the wire has no way to carry, so that another provider may be asked."""
     for message in messages:
         for block in _dicts(message["content"]):
             for part in (block, *_dicts(block.get("content"))):
                 source = _object(part.get("source"))
-                if source and source.get("type") != "base64":
-                    text = "images and documents go to Gemini as base64 only"
-                    raise failure("invalid_request", text, provider=model.provider, model=model.id)
+                if spec.wire == "gemini" and source and source.get("type") != "base64":
+                    # The translation would fetch it from here.
+                    raise _unsupported(model, "images and documents go to Gemini as base64 only")
+                if part.get("type") == "document" and not spec.documents:
+                    raise _unsupported(model, f"{spec.title} takes no documents but plain text")
+
+
+def _unsupported(model: ModelInfo, text: str) -> ProviderError:
+    return failure("unsupported", text, provider=model.provider, model=model.id)
 
 
 def _set_tools(fit: Body, wire: Kind, marks: bool) -> None:
@@ -145,14 +163,14 @@ def _fit_thinking(fit: Body, wire: Kind, model: ModelInfo) -> None:
     thinking = _object(fit.get("thinking"))
     if not thinking:
         # LiteLLM has older Claude models think when there is an effort; the newer ones know it for itself.
-        return _drop_effort(fit) if "temperature" not in model.drop else None
-    if not model.reasoning or (wire == "anthropic" and _breaks_thinking(fit)):
-        return _stop_thinking(fit)
+        return drop_effort(fit) if "temperature" not in model.drop else None
+    if not model.reasoning or (wire == "anthropic" and breaks_thinking(fit)):
+        return stop_thinking(fit)
     budget = thinking.get("budget_tokens")
     if isinstance(budget, int) and budget >= fit["max_tokens"]:
         budget = fit["max_tokens"] - 1
         if budget < _SMALLEST_THINKING_BUDGET:
-            return _stop_thinking(fit)
+            return stop_thinking(fit)
         fit["thinking"] = {**thinking, "budget_tokens": budget}
     if thinking.get("type") != "disabled" and (wire == "anthropic" or "claude" in model.id):
         for key in ("temperature", "top_p", "top_k"):
@@ -160,24 +178,24 @@ def _fit_thinking(fit: Body, wire: Kind, model: ModelInfo) -> None:
     return None
 
 
-def _stop_thinking(fit: Body) -> None:
+def stop_thinking(fit: Body) -> None:
     """Take out thinking and what only goes with it."""
     fit.pop("thinking", None)
-    _drop_effort(fit)
+    drop_effort(fit)
     management = _object(fit.pop("context_management", None))
     edits = [edit for edit in _dicts(management.get("edits")) if not str(edit.get("type")).startswith("clear_thinking")]
     if edits:
         fit["context_management"] = {**management, "edits": edits}
 
 
-def _drop_effort(fit: Body) -> None:
+def drop_effort(fit: Body) -> None:
     output = _object(fit.pop("output_config", None))
     kept = {key: value for key, value in output.items() if key != "effort"}
     if kept:
         fit["output_config"] = kept
 
 
-def _breaks_thinking(fit: Body) -> bool:
+def breaks_thinking(fit: Body) -> bool:
     """Tell whether Claude would refuse to think: a tool is forced, or one is being used whose turn has no thinking of its own."""
     messages = fit["messages"]
     if _object(fit.get("tool_choice")).get("type") in {"any", "tool"}:

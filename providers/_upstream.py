@@ -23,12 +23,19 @@ class Upstream:
 
     def url(self, model: ModelInfo) -> str:
         """Return the address for a streamed answer of `model`."""
-        path = self._spec.path.format(
+        return self._address(self._spec.path, model)
+
+    def count_url(self, model: ModelInfo) -> str:
+        """Return the address that counts the input tokens of a request to `model`."""
+        return self._address(self._spec.count_path or "", model)
+
+    def _address(self, path: str, model: ModelInfo) -> str:
+        filled = path.format(
             project=quote(self._settings.vertex_project or "", safe=":"),
             location=model.location or self._settings.vertex_location,
             model=quote(model.id, safe="@"),
         )
-        return self._settings.endpoint(self._spec.name, model.location) + path
+        return self._settings.endpoint(self._spec.name, model.location) + filled
 
     async def headers(self) -> dict[str, str]:
         """Return the headers of a request, with a credential that is good now. Raises ProviderError when none is to be had."""

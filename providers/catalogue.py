@@ -165,6 +165,14 @@ class Catalogue:
             raise self._not_configured(wanted, found)
         return tuple(usable)
 
+    def at(self, provider: str, name: str) -> ModelInfo | None:
+        """Return the model a name stands for at one provider, with or without a vendor before it; None when it has none."""
+        if len(name) > LONGEST_NAME:
+            return None
+        wanted = folded(tail(name))
+        same = self._exact(f"{provider}/{name}") or only(model for model in self.models(provider) if folded(tail(model.id)) == wanted)
+        return same[0] if same else None
+
     def larger(self, model: ModelInfo) -> tuple[ModelInfo, ...]:
         """Return configured models with a larger window, in chain order; within a provider each is larger than the one before."""
         chosen: list[ModelInfo] = []

@@ -52,6 +52,7 @@ CAUSES: Mapping[str, Cause] = {
     "not_found": Cause(error=ModelNotServed, fails_over=True),
     "context_too_long": Cause(error=ContextTooLong, fails_over=True),
     "invalid_request": Cause(error=BadRequest, fails_over=False),
+    "unsupported": Cause(error=BadRequest, fails_over=True),  # this provider cannot, another may
     "cancelled": Cause(error=UpstreamError, fails_over=False),  # Parley is closing
     # Not asked at all: the health record said no.
     "breaker_open": Cause(error=Overloaded, fails_over=True),

@@ -24,6 +24,17 @@ deepseek/deepseek-chat               -       131_072    8_192    0.28  0.42  0.0
 meta-llama/llama-3.3-70b-instruct    -       128_000    4_096    -     -     -      text
 """
 
+# Those of Anthropic's own API that change no more than the answer; OpenRouter passes them on to whoever serves the model.
+BETAS = frozenset(
+    {
+        "context-1m-2025-08-07",
+        "context-management-2025-06-27",
+        "effort-2025-11-24",
+        "fine-grained-tool-streaming-2025-05-14",
+        "interleaved-thinking-2025-05-14",
+    }
+)
+
 SPEC = ProviderSpec(
     name="openrouter",
     title="OpenRouter",
@@ -34,4 +45,7 @@ SPEC = ProviderSpec(
     openai_reasoning_prefixes=("openai/gpt-5", "openai/o"),
     cache_control_prefixes=("anthropic/",),
     headers={"x-title": "Parley"},
+    messages_path="/messages",
+    messages_prefixes=("anthropic/",),
+    betas=BETAS,
 )

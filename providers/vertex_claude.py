@@ -24,6 +24,22 @@ claude-opus-4-7     opus    1_000_000  128_000  5     25    0.5    reasoning,nos
 claude-opus-4-6     opus    1_000_000  128_000  5     25    0.5    reasoning
 """
 
+# Source: vertex_ai in LiteLLM 1.106.2's anthropic_beta_headers_config.json (November 2026).
+BETAS = frozenset(
+    {
+        "compact-2026-01-12",
+        "computer-use-2025-01-24",
+        "computer-use-2025-11-24",
+        "context-1m-2025-08-07",
+        "context-management-2025-06-27",
+        "interleaved-thinking-2025-05-14",
+        "thinking-binding-controls-2026-08-01",
+        "thinking-display-updates-2026-08-18",
+        "tool-search-tool-2025-10-19",
+        "web-search-2025-03-05",
+    }
+)
+
 SPEC = ProviderSpec(
     name="vertex_claude",
     title="Claude on Vertex AI",
@@ -36,5 +52,8 @@ SPEC = ProviderSpec(
     models=rows("vertex_claude", MODELS),
     wire="anthropic",
     path="/v1/projects/{project}/locations/{location}/publishers/anthropic/models/{model}:streamRawPredict?alt=sse",
+    messages_path="/v1/projects/{project}/locations/{location}/publishers/anthropic/models/{model}:streamRawPredict?alt=sse",
+    count_path="/v1/projects/{project}/locations/{location}/publishers/anthropic/models/count-tokens:rawPredict",
+    betas=BETAS,
     auth="google",
 )

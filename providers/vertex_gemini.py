@@ -33,5 +33,6 @@ SPEC = ProviderSpec(
     models=rows("vertex_gemini", MODELS),
     wire="gemini",
     path="/v1/projects/{project}/locations/{location}/publishers/google/models/{model}:streamGenerateContent?alt=sse",
+    count_path="/v1/projects/{project}/locations/{location}/publishers/google/models/{model}:countTokens",
     auth="google",
 )

@@ -103,7 +103,7 @@ MODELS: tuple[Model, ...] = (
     _github("simulated/live-list-only-small", OPEN_WEIGHTS, 32_768, 4_096, "Simulated: in the live list only", vision=False),
     _github("simulated/live-list-only-large", OPEN_WEIGHTS, 262_144, 8_192, "Simulated: in the live list only, large"),
     _github("openai/text-embedding-3-small", GPT, 8_191, 0, "OpenAI Text Embedding 3 (small)", chat=False, vision=False),
-    _router("anthropic/claude-sonnet-4.6", ANTHROPIC, 1_000_000, 64_000, "Anthropic: Claude Sonnet 4.6", (3, 15), reasoning=True),
+    _router("anthropic/claude-sonnet-4.6", ANTHROPIC, 1_000_000, 64_000, "Anthropic: Claude Sonnet 4.6", (3, 15), adaptive=True),
     _router("anthropic/claude-sonnet-4.5", ANTHROPIC, 200_000, 64_000, "Anthropic: Claude Sonnet 4.5", (3, 15), reasoning=True),
     _router("anthropic/claude-opus-4.5", ANTHROPIC, 200_000, 64_000, "Anthropic: Claude Opus 4.5", (5, 25), reasoning=True),
     _router("anthropic/claude-haiku-4.5", ANTHROPIC, 200_000, 64_000, "Anthropic: Claude Haiku 4.5", (1, 5), reasoning=True),

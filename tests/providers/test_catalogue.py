@@ -401,3 +401,20 @@ def test_models_are_values() -> None:
     (model,) = catalogue().routes("opus")
     with pytest.raises(ValidationError):
         model.context_window = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "model"),
+    [
+        ("openrouter", "claude-sonnet-4-5", "anthropic/claude-sonnet-4.5"),
+        ("openrouter", "anthropic/claude-sonnet-4.5", "anthropic/claude-sonnet-4.5"),
+        ("github_models", "gpt-4o", "openai/gpt-4o"),
+        ("vertex_claude", "anthropic/claude-opus-4.5", "claude-opus-4-5"),
+        ("vertex_claude", "opus", "claude-opus-4-5"),
+        ("vertex_claude", "gpt-4o", None),
+        ("vertex_claude", "x" * 300, None),
+    ],
+)
+def test_a_name_stands_for_a_model_at_one_provider_with_or_without_its_vendor(provider: str, name: str, model: str | None) -> None:
+    found = catalogue().at(provider, name)
+    assert (found.id if found else None) == model

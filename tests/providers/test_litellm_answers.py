@@ -101,7 +101,7 @@ async def test_geminis_thoughts_text_and_calls_in_one_chunk_become_blocks(upstre
     result = await answer(upstream, "vertex_gemini", sse(chunk, {"candidates": [{"finishReason": "STOP"}], "usageMetadata": counts}))
     kinds = [(found["type"], found.get("thinking") or found.get("text") or found.get("input")) for found in result.blocks]
     assert kinds == [("thinking", "thinking"), ("text", "I look."), ("tool_use", {"a": 1}), ("tool_use", {})]
-    assert result.blocks[2]["provider_specific_fields"] == {"signature": "c2ln"}
+    assert set(result.blocks[2]) == {"type", "id", "name", "input"}  # the signature is kept here
     assert result.stop_reason == "tool_use"
     assert (result.input_tokens, result.cached_tokens, result.output_tokens) == (10, 4, 5)
 

@@ -267,3 +267,11 @@ async def test_openrouter_is_told_who_asks(upstream: Recorded) -> None:
     await sent(upstream, "openrouter", {})
     assert upstream.headers[-1]["x-title"] == "Parley"
     assert "http-referer" not in upstream.headers[-1]
+
+
+async def test_a_document_is_a_file_to_openrouter(upstream: Recorded) -> None:
+    document = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="}}
+    with pytest.raises(ProviderError):
+        await asked(upstream, "openrouter", b"", model="openai/gpt-4o", messages=[{"role": "user", "content": [document, IMAGE]}])
+    file = {"type": "file", "file": {"filename": "document.pdf", "file_data": "data:application/pdf;base64,JVBERg=="}}
+    assert upstream.bodies[0]["messages"][0]["content"] == [file, DATA_URL]

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from conversation.errors import BadRequest
 from providers import SPECS
 from providers._prepare import prepared
 from providers.base import ModelInfo
+from providers.causes import CAUSES
 
 SPEC = {spec.name: spec for spec in SPECS}
 RESULT = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": "x"}]}
@@ -122,3 +124,29 @@ def test_the_constants_of_a_schema_become_enums_for_gemini() -> None:
     schema = {"type": "object", "properties": {"a": {"anyOf": [{"const": "x"}, {"const": 5}]}}}
     tools = fit("vertex_gemini", tools=[{"name": "f", "input_schema": schema}])["tools"]
     assert tools[0]["input_schema"]["properties"]["a"]["anyOf"] == [{"type": "string", "enum": ["x"]}, {"const": 5}]
+
+
+DOCUMENT = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="}}
+
+
+@pytest.mark.parametrize(
+    ("document", "text"),
+    [
+        ({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "plain"}, "title": "a.txt"}, "a.txt\nplain"),
+        ({"type": "document", "source": {"type": "content", "content": [{"text": "one"}]}, "context": "about"}, "about\none"),
+    ],
+)
+def test_a_document_of_text_is_text_where_there_are_no_documents(document: dict[str, Any], text: str) -> None:
+    messages = [{"role": "user", "content": [document]}]
+    for provider in ("vertex_gemini", "github_models", "openrouter"):
+        assert fit(provider, messages=messages)["messages"][0]["content"] == [{"type": "text", "text": text}] or provider == "openrouter"
+    assert fit(messages=messages)["messages"][0]["content"] == [document]
+
+
+def test_a_document_goes_where_it_is_read_and_elsewhere_another_provider_may_be_asked() -> None:
+    messages = [{"role": "user", "content": [DOCUMENT]}]
+    assert fit("vertex_gemini", messages=messages)["messages"][0]["content"] == [DOCUMENT]
+    for content in ([DOCUMENT], [{"type": "tool_result", "tool_use_id": "a", "content": [DOCUMENT]}]):
+        with pytest.raises(BadRequest, match="takes no documents") as caught:
+            fit("github_models", messages=[{"role": "user", "content": content}])
+        assert caught.value.cause == "unsupported" and CAUSES["unsupported"].fails_over

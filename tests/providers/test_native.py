@@ -1,0 +1,395 @@
+"""The native adapter: the contract at the socket, bytes passed on as they came, requests changed in what has to be and no more."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from conversation.errors import ProviderError
+from conversation.messages import Event, fold
+from providers import SPECS
+from providers._claude import without_thinking
+from providers._google import GoogleTokens
+from providers._http import HttpClient
+from providers._litellm import LiteLLMProvider
+from providers._native import NativeProvider
+from providers.base import Call, ModelInfo, Provider, ProviderSpec, Relayed
+from providers.config import ProviderSettings
+from providers.signatures import SignatureBook
+from simulator import Simulator
+from tests.providers.contract import ProviderContract, Rig
+from tests.providers.recorded import SPEC, Recorded, recorded, sse
+
+NATIVE = [spec for spec in SPECS if spec.messages_path]
+
+
+@pytest.fixture(params=NATIVE, ids=lambda spec: spec.name)
+async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Rig]:
+    spec: ProviderSpec = request.param
+    async with Simulator() as sim:
+        settings = ProviderSettings.from_env(sim.environment(tmp_path))
+        assert settings.google is not None
+        http, tokens = HttpClient(), GoogleTokens(settings.google)
+        secrets = (await tokens.token(),) if spec.auth == "google" else (settings.keys[spec.name].get_secret_value(),)
+        sim.reset("log")
+        yield Rig(NativeProvider(spec, settings, http, tokens), spec.models[0], sim, secrets)
+        await http.aclose()
+        await tokens.aclose()
+
+
+class TestNative(ProviderContract):
+    async def test_thinking_goes_back_byte_for_byte_with_its_signature(self, rig: Rig) -> None:
+        rig.sim.rule(rig.model.provider, "So it is.", thinking="Let me see.")
+        answer = fold(await rig.events(thinking={"type": "enabled", "budget_tokens": 1024}, max_tokens=4_000))
+        assert [block["type"] for block in answer.blocks] == ["thinking", "text"]
+        turns = [
+            {"role": "user", "content": "hello"},
+            {"role": "assistant", "content": list(answer.blocks)},
+            {"role": "user", "content": "and?"},
+        ]
+        body = {"max_tokens": 4_000, "messages": turns, "thinking": {"type": "enabled", "budget_tokens": 1024}}
+        assert fold([event async for event in rig.provider.stream(Call(model=rig.model, body=body))]).text
+        sent = rig.sim.requests(rig.model.provider)[-1]["body"]["messages"][1]["content"]
+        assert sent == list(answer.blocks)
+
+    async def test_a_signature_that_is_refused_is_left_out_and_the_answer_comes(self, rig: Rig) -> None:
+        thought = {"type": "thinking", "thinking": "Elsewhere.", "signature": "c2lnbmVkIGVsc2V3aGVyZQ=="}
+        turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": [thought, {"type": "text", "text": "b"}]}]
+        body = {"max_tokens": 4_000, "messages": [*turns, {"role": "user", "content": "c"}], "thinking": {"type": "adaptive"}}
+        assert fold([event async for event in rig.provider.stream(Call(model=rig.model, body=body))]).text
+        assert [entry["status"] for entry in rig.sim.requests(rig.model.provider)] == [400, 200]
+
+    async def test_every_kind_of_thinking_is_put_as_each_model_takes_it(self, rig: Rig) -> None:
+        asked = [{"type": "adaptive"}, {"type": "enabled", "budget_tokens": 31_999}, {"type": "disabled"}]
+        claude = [model for model in SPEC[rig.model.provider].models if "claude" in model.id]
+        for model in claude:
+            for thinking in asked:
+                for more in ({"output_config": {"effort": "high"}}, {"temperature": 0.5, "top_p": 0.5, "top_k": 3}):
+                    body = {"max_tokens": 64_000, "messages": [{"role": "user", "content": "q"}], "thinking": thinking, **more}
+                    events = [event async for event in rig.provider.stream(Call(model=model, body=body))]
+                    assert fold(events).text, (model.name, thinking, more)
+
+    async def test_a_refused_token_is_renewed_once(self, rig: Rig) -> None:
+        await rig.events()
+        rig.sim.fault(rig.model.provider, "status", status=401, times=None)
+        assert (await rig.failure()).cause == "auth_failed"
+        assert len(rig.sim.requests(rig.model.provider)) == (3 if rig.model.provider == "vertex_claude" else 2)
+
+
+async def test_models_the_upstream_does_not_serve_as_messages_are_asked_through_the_others(
+    tmp_path: Path, litellm_environment: None
+) -> None:
+    async with Simulator() as sim:
+        settings, http = ProviderSettings.from_env(sim.environment(tmp_path)), HttpClient()
+        spec = SPEC["openrouter"]
+        provider = NativeProvider(spec, settings, http, others=LiteLLMProvider(spec, settings, http))
+        await provider.warm()
+        await provider.ready()
+        for model, path in (("anthropic/claude-sonnet-4.5", "/messages"), ("openai/gpt-4o", "/chat/completions")):
+            info = next(one for one in spec.models if one.id == model)
+            body = {"max_tokens": 100, "messages": [{"role": "user", "content": "q"}]}
+            assert fold([event async for event in provider.stream(Call(model=info, body=body))]).text
+            assert sim.requests("openrouter")[-1]["path"].endswith(path)
+        await http.aclose()
+
+
+# --- against bytes -------------------------------------------------------------------------------------------------
+
+MESSAGE = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude", "content": [], "stop_reason": None}
+START: Event = {"type": "message_start", "message": {**MESSAGE, "usage": {"input_tokens": 3, "output_tokens": 1}}}
+END: Event = {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": {"output_tokens": 9}}
+STOP: Event = {"type": "message_stop"}
+
+
+def block(*deltas: Event, index: int = 0, **start: Any) -> list[Event]:
+    return [
+        {"type": "content_block_start", "index": index, "content_block": start or {"type": "text", "text": ""}},
+        *({"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas),
+        {"type": "content_block_stop", "index": index},
+    ]
+
+
+def said(text: str) -> Event:
+    return {"type": "text_delta", "text": text}
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Recorded]:
+    async with recorded() as upstream:
+        yield upstream
+
+
+class Asker:
+    """Asks the native adapter of one provider, whose upstream sends `parts`."""
+
+    def __init__(self, server: Recorded, provider: str = "vertex_claude", others: Provider | None = None) -> None:
+        self.server = server
+        spec = SPEC[provider].model_copy(update={"auth": "bearer"})
+        keys = {provider: SecretStr("recorded-key")}
+        settings = ProviderSettings(vertex_project="p", endpoints={provider: server.base_url}, keys=keys)
+        self.http, self.book, self.models = HttpClient(), SignatureBook(), spec.models
+        self.provider = NativeProvider(spec, settings, self.http, others=others, signatures=self.book)
+
+    async def ask(self, *parts: bytes, model: ModelInfo | None = None, betas: tuple[str, ...] = (), **body: Any) -> list[Event]:
+        self.server.parts = list(parts)
+        call = Call(
+            model=model or self.models[0], body={"max_tokens": 100, "messages": [{"role": "user", "content": "q"}], **body}, betas=betas
+        )
+        try:
+            return [event async for event in self.provider.stream(call)]
+        finally:
+            await self.http.aclose()
+
+    async def fails(self, *parts: bytes, **body: Any) -> ProviderError:
+        with pytest.raises(ProviderError) as caught:
+            await self.ask(*parts, **body)
+        return caught.value
+
+
+def raw(events: list[Event]) -> bytes:
+    return b"".join(event.raw for event in events if isinstance(event, Relayed))
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 10_000])
+async def test_the_bytes_of_the_answer_are_passed_on_as_they_came_however_they_are_cut(server: Recorded, size: int) -> None:
+    odd: Event = {"type": "something_new", "index": 0, "future": [1, {"a": None}]}
+    citation: Event = {"type": "citations_delta", "citation": {"type": "char_location", "cited_text": "x"}}
+    tool = block({"type": "input_json_delta", "partial_json": '{"a": 1}'}, index=1, type="tool_use", id="toolu_1", name="f", input={})
+    ping: Event = {"type": "ping"}
+    events = [START, *block(said("one "), citation, said("\u4e16\u754c")), ping, odd, *tool, END, STOP]
+    stream = sse(*events, named=True).replace(b'"index": 0, "delta"', b'"delta_order_kept":true,"index":   0,"delta"')
+    parts = [stream[at : at + size] for at in range(0, len(stream), size)]
+    got = await Asker(server).ask(*parts, tools=[{"name": "f", "input_schema": {"type": "object"}}])
+    assert raw(got) == stream and len(got) == len(events)
+
+
+async def test_an_event_in_several_lines_or_with_other_line_ends_or_without_a_name_is_passed_on_in_one_form(server: Recorded) -> None:
+    stream = sse(START, *block(said("hi")), END, STOP)
+    got = await Asker(server).ask(stream.replace(b"\n", b"\r\n").replace(b', "message"', b',\r\ndata: "message"'))
+    assert [json.loads(event.raw.split(b"data: ", 1)[1]) for event in got if isinstance(event, Relayed)] == got
+    assert all(event.raw == b"event: " + event["type"].encode() + b"\n" + event.raw[event.raw.index(b"data:") :] for event in got)  # type: ignore[attr-defined]
+
+
+async def test_a_stream_whose_last_blank_line_is_missing_is_whole(server: Recorded) -> None:
+    stream = sse(START, *block(said("hi")), END, STOP, named=True)
+    assert fold(await Asker(server).ask(b": a comment\n\n" + stream.removesuffix(b"\n\n"))).text == "hi"
+
+
+@pytest.mark.parametrize(
+    ("stream", "cause"),
+    [
+        (sse(START, *block(said("hi")), END), "truncated"),
+        (sse(START, *block(said("hi"))) + b'data: {"type": "mess', "truncated"),
+        (sse(START, *block(said("hi"))) + b"data: [1]\n\n", "malformed"),
+        (sse(START, *block(said("hi"))) + b'data: {"error": {"type": "overloaded_error", "message": "busy"}}', "overloaded"),
+        (sse(*block(said("hi")), END, STOP), "malformed"),
+        (sse(START, START, *block(said("hi")), END, STOP), "malformed"),
+        (sse(START, *block(said("hi"))[:2], END, STOP), "malformed"),
+        (sse(START, *block(), END, STOP), "empty"),
+        (b"data: [DONE]\n\n", "empty"),
+        (b"data: {" + b" " * (17 * 1024 * 1024), "malformed"),
+        (b'{"type": "message", "role": "assistant", "content": [], "stop_reason": "end_turn"}', "empty"),
+        (b"<html>no</html>", "malformed"),
+    ],
+)
+async def test_what_is_no_whole_answer_fails(server: Recorded, stream: bytes, cause: str) -> None:
+    assert (await Asker(server).fails(stream)).cause == cause
+
+
+async def test_a_whole_message_in_the_place_of_a_stream_is_an_answer(server: Recorded) -> None:
+    blocks = [{"type": "thinking", "thinking": "t", "signature": "s"}, {"type": "text", "text": "hi"}]
+    whole = json.dumps({**MESSAGE, "content": blocks, "stop_reason": "end_turn", "usage": {"input_tokens": 1, "output_tokens": 2}})
+    asker = Asker(server)
+    assert fold(await asker.ask(whole.encode())).blocks == tuple(blocks)
+    assert asker.book.signer("s") == "vertex_claude"
+
+
+TOOL = {"name": "f", "input_schema": {"type": "object"}}
+HALF = block({"type": "input_json_delta", "partial_json": '{"a": "hal'}, type="tool_use", id="toolu_1", name="f", input={})
+
+
+async def test_a_tool_call_with_broken_arguments_is_never_closed(server: Recorded) -> None:
+    """Claude Code runs a tool whose block was closed, whatever comes after."""
+    asker, seen = Asker(server), list[Event]()
+    server.parts = [sse(START, *HALF, {**END, "delta": {"stop_reason": "tool_use"}}, STOP)]
+    body = {"max_tokens": 100, "messages": [{"role": "user", "content": "q"}], "tools": [TOOL]}
+    with pytest.raises(ProviderError, match="no JSON object"):
+        async for event in asker.provider.stream(Call(model=asker.models[0], body=body)):
+            seen.append(event)
+    assert [event["type"] for event in seen] == ["message_start", "content_block_start", "content_block_delta"]
+    await asker.http.aclose()
+
+
+async def test_a_tool_call_cut_by_the_limit_of_tokens_is_passed_on_as_it_is(server: Recorded) -> None:
+    stream = sse(START, *HALF, {**END, "delta": {"stop_reason": "max_tokens"}}, STOP, named=True)
+    assert raw(await Asker(server).ask(stream, tools=[TOOL])) == stream
+
+
+async def test_another_block_after_a_broken_tool_call_is_an_error(server: Recorded) -> None:
+    later = block(said("more"), index=1)
+    assert (await Asker(server).fails(sse(START, *HALF, *later, END, STOP), tools=[TOOL])).cause == "malformed"
+
+
+async def test_odd_deltas_take_the_long_way_and_are_refused(server: Recorded) -> None:
+    for delta in ("no object", {"type": "text_delta", "text": 5}, {"type": "thinking_delta", "thinking": "x"}):
+        events = block(said("a"), delta)  # type: ignore[arg-type]
+        assert (await Asker(server).fails(sse(START, *events, END, STOP))).cause == "malformed"
+
+
+# --- the request ---------------------------------------------------------------------------------------------------
+
+ANSWER = sse(START, *block(said("hi")), END, STOP, named=True)
+
+
+async def test_the_request_goes_out_as_it_is_but_for_what_must_change(server: Recorded) -> None:
+    asker = Asker(server)
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "is_error": True, "content": [{"type": "text", "text": "no"}, image]}
+    use = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": [1, None]}}
+    marked = {"type": "text", "text": "q", "cache_control": {"type": "ephemeral"}}
+    body: dict[str, Any] = {
+        "system": [{"type": "text", "text": "x-anthropic-billing-header: cc_version=1"}, {"type": "text", "text": "Be brief."}],
+        "messages": [{"role": "user", "content": [marked]}, {"role": "assistant", "content": [use]}, {"role": "user", "content": [result]}],
+        "metadata": {"user_id": "me"},
+        "tools": [{**TOOL, "description": "d", "cache_control": {"type": "ephemeral"}}],
+        "tool_choice": {"type": "auto", "disable_parallel_tool_use": True},
+        "stop_sequences": ["END"],
+        "temperature": 0.5,
+    }
+    betas = ("claude-code-20250219", "context-1m-2025-08-07", "interleaved-thinking-2025-05-14", "never-heard-of")
+    await asker.ask(ANSWER, betas=betas, **body)
+    (sent,), (headers,) = server.bodies, server.headers
+    del body["metadata"]
+    body["system"] = body["system"][1:]
+    assert sent == {**body, "max_tokens": 100, "stream": True, "model": asker.models[0].id}
+    assert headers["anthropic-beta"] == "context-1m-2025-08-07,interleaved-thinking-2025-05-14"
+    assert headers["authorization"] == "Bearer recorded-key"
+
+
+async def test_context_management_goes_with_its_beta(server: Recorded) -> None:
+    edits = {"edits": [{"type": "clear_tool_uses_20250919"}]}
+    await Asker(server).ask(ANSWER, context_management=edits)
+    assert (server.bodies[0]["context_management"], server.headers[0]["anthropic-beta"]) == (edits, "context-management-2025-06-27")
+
+
+async def test_adaptive_thinking_becomes_a_budget_that_fits_or_none(server: Recorded) -> None:
+    old = next(model for model in SPEC["vertex_claude"].models if model.id == "claude-sonnet-4-5")
+    rows = [(64_000, None, 31_999), (8_000, "high", 7_999), (64_000, "low", 4_096), (64_000, "medium", 10_000), (1_000, None, None)]
+    for most, effort, budget in rows:
+        more: dict[str, Any] = {"output_config": {"effort": effort}} if effort else {}
+        await Asker(server).ask(ANSWER, model=old, max_tokens=most, thinking={"type": "adaptive"}, **more)
+        wanted = {"type": "enabled", "budget_tokens": budget} if budget else None
+        assert server.bodies[-1].get("thinking") == wanted and "output_config" not in server.bodies[-1]
+
+
+async def test_a_budget_becomes_adaptive_thinking_where_nothing_else_is_taken(server: Recorded) -> None:
+    new = next(model for model in SPEC["vertex_claude"].models if model.id == "claude-opus-4-8")
+    thinking = {"type": "enabled", "budget_tokens": 2_000, "display": "summarized"}
+    await Asker(server).ask(ANSWER, model=new, max_tokens=8_000, thinking=thinking)
+    assert server.bodies[-1]["thinking"] == {"type": "adaptive", "display": "summarized"}
+
+
+async def test_thinking_that_another_provider_signed_stays_here(server: Recorded) -> None:
+    asker = Asker(server)
+    asker.book.note("openrouter", {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "theirs"}})
+    asker.book.note(
+        "vertex_claude", {"type": "content_block_start", "index": 0, "content_block": {"type": "redacted_thinking", "data": "ours"}}
+    )
+    blocks = [
+        {"type": "thinking", "thinking": "t", "signature": "theirs"},
+        {"type": "redacted_thinking", "data": "ours"},
+        {"type": "text", "text": "said"},
+    ]
+    turns: list[Any] = [{"role": "user", "content": "a"}, {"role": "assistant", "content": blocks}, {"role": "user", "content": "c"}]
+    await asker.ask(ANSWER, messages=turns)
+    assert server.bodies[0]["messages"][1]["content"] == blocks[1:]
+
+
+async def test_leaving_closes_the_upstream(server: Recorded) -> None:
+    asker = Asker(server)
+    server.parts, server.stays = [sse(START, *block(said("hi"))[:2])], True
+    body = {"max_tokens": 100, "messages": [{"role": "user", "content": "q"}]}
+    async with aclosing(asker.provider.stream(Call(model=asker.models[0], body=body))) as events:
+        async for event in events:
+            if event["type"] == "content_block_delta":
+                break
+    await asyncio.wait_for(server.left.wait(), 5)
+    await asker.http.aclose()
+
+
+async def test_tokens_are_counted_by_the_upstream_that_can(tmp_path: Path, litellm_environment: None) -> None:
+    tools = [{"name": "f", "description": "d", "input_schema": {"type": "object", "properties": {}}}]
+    body = {"max_tokens": 100, "system": "Be brief.", "messages": [{"role": "user", "content": "word " * 500}], "tools": tools}
+    async with Simulator() as sim:
+        settings = ProviderSettings.from_env(sim.environment(tmp_path))
+        assert settings.google is not None
+        http, tokens = HttpClient(), GoogleTokens(settings.google)
+        for spec in SPECS:
+            call = Call(model=spec.models[0], body=body)
+            providers: list[Provider] = [LiteLLMProvider(spec, settings, http, tokens)]
+            providers += [NativeProvider(spec, settings, http, tokens)] if spec.messages_path else []
+            for provider in providers:
+                sim.reset("log")
+                told = await provider.count(call)
+                assert (told is not None) == (spec.auth == "google")
+                asked = sim.requests(spec.name)
+                assert [entry["route"] for entry in asked] == (["count_tokens"] if told else [])
+                assert told is None or 300 < told < 2_000
+        await http.aclose()
+        await tokens.aclose()
+
+
+@pytest.mark.parametrize("answer", [b"[]", b"no", b'{"input_tokens": "many"}', b'{"error": {"message": "busy"}}'])
+async def test_a_count_without_a_number_is_an_error(server: Recorded, answer: bytes) -> None:
+    asker = Asker(server)
+    server.parts = [answer]
+    with pytest.raises(ProviderError, match="without a number"):
+        await asker.provider.count(Call(model=asker.models[0], body={"messages": [{"role": "user", "content": "q"}]}))
+    await asker.http.aclose()
+
+
+async def test_a_count_that_is_refused_is_the_upstreams_error(tmp_path: Path) -> None:
+    async with Simulator() as sim:
+        settings = ProviderSettings.from_env(sim.environment(tmp_path))
+        assert settings.google is not None
+        http, tokens = HttpClient(), GoogleTokens(settings.google)
+        sim.fault("vertex_claude_count", "status", status=429)
+        with pytest.raises(ProviderError) as caught:
+            await NativeProvider(SPECS[0], settings, http, tokens).count(
+                Call(model=SPECS[0].models[0], body={"messages": [{"role": "user", "content": "q"}]})
+            )
+        assert caught.value.cause == "rate_limited"
+        await http.aclose()
+        await tokens.aclose()
+
+
+async def test_without_a_token_it_is_not_warm_and_says_nothing_of_it(tmp_path: Path) -> None:
+    async with Simulator() as sim:
+        settings = ProviderSettings.from_env(sim.environment(tmp_path))
+        assert settings.google is not None
+        http, tokens = HttpClient(), GoogleTokens(settings.google)
+        sim.fault("google_token", "status", status=500, times=None)
+        provider = NativeProvider(SPECS[0], settings, http, tokens)
+        await provider.warm()
+        await provider.ready()
+        assert provider.name == "vertex_claude" and sim.requests("vertex_claude") == []
+        await http.aclose()
+        await tokens.aclose()
+
+
+def test_a_body_without_thinking_has_none_to_take_out() -> None:
+    thought = {"type": "thinking", "thinking": "t", "signature": "s"}
+    asked, alone = {"role": "user", "content": "q"}, {"role": "assistant", "content": [thought]}
+    use, result = {"type": "tool_use", "id": "a"}, {"type": "tool_result", "tool_use_id": "a"}
+    assert without_thinking({"messages": [asked]}) is None
+    assert without_thinking({"messages": [asked, alone, asked]}) == {"messages": [asked, asked]}
+    turns = [asked, {"role": "assistant", "content": [thought, use]}, {"role": "user", "content": [result]}]
+    stripped = without_thinking({"messages": turns, "thinking": {"type": "adaptive"}})
+    assert stripped == {"messages": [asked, {"role": "assistant", "content": [use]}, turns[2]]}
