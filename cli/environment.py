@@ -80,17 +80,20 @@ VARIABLES: tuple[Variable, ...] = (
         ("PARLEY_LOG_LEVEL", "warning", "debug, info, warning or error"),
     ),
     *_rows(
+        "shims",
+        ("PARLEY_PORT_ROUTER", "8080", "port of the router (parley up)"),
+        ("PARLEY_PORT_VERTEX_CLAUDE", "8090", "port of Claude on Vertex AI"),
+        ("PARLEY_PORT_VERTEX_GEMINI", "8091", "port of Gemini on Vertex AI"),
+        ("PARLEY_PORT_GITHUB_MODELS", "8092", "port of GitHub Models"),
+        ("PARLEY_PORT_OPENROUTER", "8093", "port of OpenRouter"),
+        ("PARLEY_ADAPTER", "", "native relays where an upstream speaks Messages; litellm translates always (serve: litellm, up: native)"),
+    ),
+    *_rows(
         "not used yet",
         ("REDIS_URL", "", "threads and shared state in Redis (SQLite in PARLEY_HOME)"),
-        ("PARLEY_ADAPTER", "litellm", "litellm translates for every upstream; native relays where one speaks Messages"),
         ("PARLEY_GRAPH_URL", "", "graph database (embedded)"),
         ("PARLEY_EMBEDDING_MODEL", "", "model for memory (lexical)"),
         ("PARLEY_EXTRACTION_MODEL", "", "model for memory (the chain's cheap ones)"),
-        ("PARLEY_PORT_ROUTER", "8080", "port"),
-        ("PARLEY_PORT_VERTEX_CLAUDE", "8090", "port"),
-        ("PARLEY_PORT_VERTEX_GEMINI", "8091", "port"),
-        ("PARLEY_PORT_GITHUB_MODELS", "8092", "port"),
-        ("PARLEY_PORT_OPENROUTER", "8093", "port"),
     ),
     *_rows(
         "network",
@@ -103,7 +106,7 @@ VARIABLES: tuple[Variable, ...] = (
 NAMES = frozenset(variable.name for variable in VARIABLES)
 NOT_USED_YET = frozenset(variable.name for variable in VARIABLES if variable.group == "not used yet")
 _OF_PROVIDERS = frozenset(variable.name for variable in VARIABLES if variable.group in ("vertex", "github_models", "openrouter"))
-_INSTEAD = {"REDIS": "threads are kept in SQLite", "PARLEY_PORT": "there are no HTTP shims", "PARLEY_ADAPTER": "LiteLLM always translates"}
+_INSTEAD = {"REDIS": "threads are kept in SQLite"}
 
 
 def is_unset(value: str) -> bool:
@@ -198,9 +201,7 @@ def unknown_names(env: Mapping[str, str]) -> list[str]:
 
 def not_used_yet(env: Mapping[str, str]) -> list[str]:
     """Return a line for each variable that is set to something and changes nothing in this version."""
-    rows = [row for row in VARIABLES if row.name in NOT_USED_YET and row.name in env]
-    told = [row.name for row in rows if row.name != "PARLEY_ADAPTER" or env[row.name] != row.example]
-    return [no_use(name, name) for name in told]
+    return [no_use(row.name, row.name) for row in VARIABLES if row.name in NOT_USED_YET and row.name in env]
 
 
 def no_use(variable: str, setting: str) -> str:
@@ -209,7 +210,7 @@ def no_use(variable: str, setting: str) -> str:
     return f"{setting} is set, but nothing uses it yet: {instead} in this version"
 
 
-def template(groups: Iterable[str] = ("vertex", "github_models", "openrouter", "parley", "network", "not used yet")) -> str:
+def template(groups: Iterable[str] = ("vertex", "github_models", "openrouter", "parley", "shims", "network", "not used yet")) -> str:
     """Return an env file to fill in; what is commented out shows the default or none."""
     blocks: list[str] = []
     for group in groups:

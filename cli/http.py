@@ -8,7 +8,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Collection, Generator
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import uvicorn
 from mcp.server import Server
@@ -77,7 +77,7 @@ async def serve_http(
     mcp.middleware.append(calls)
     app = build_app(mcp, transports=transports, max_body_bytes=max_body_bytes, max_sessions=max_sessions)
     guard = Guard(app, hosts=[host], ports=[bound], token=token, max_body_bytes=max_body_bytes, open_paths=["/health"])
-    listener = _Listener(_config(guard), calls, on_started=lambda: announced(f"http://{url_host(host)}:{bound}"))
+    listener = Listener(config(guard), calls, on_started=lambda: announced(f"http://{url_host(host)}:{bound}"))
     watch = ExitWatch(grace=EXIT_GRACE, on_leave=listener.leave)
     watch.watch_signals((signal.SIGTERM, signal.SIGINT))
     watch.start()
@@ -92,7 +92,8 @@ def _log_address(url: str) -> None:
     logger.info("serving on %s", url)
 
 
-def _config(app: Guard) -> uvicorn.Config:
+def config(app: Guard) -> uvicorn.Config:
+    """Return how a guarded application is served."""
     return uvicorn.Config(
         app,
         loop="asyncio",
@@ -107,10 +108,16 @@ def _config(app: Guard) -> uvicorn.Config:
     )
 
 
-class _Listener(uvicorn.Server):
+class Running(Protocol):
+    """What a server is working on."""
+
+    async def until_idle(self) -> None: ...
+
+
+class Listener(uvicorn.Server):
     """A uvicorn server that lets running calls end before it closes their connections."""
 
-    def __init__(self, config: uvicorn.Config, calls: RunningCalls, *, on_started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, calls: Running, *, on_started: Callable[[], None]) -> None:
         super().__init__(config)
         self._calls = calls
         self._on_started = on_started

@@ -18,6 +18,7 @@ DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "serve": ("cli.commands.serve", "run the MCP server, on stdio unless told otherwise"),
+    "up": ("cli.commands.up", "run the HTTP shims and the router"),
     "models": ("cli.commands.models", "list providers and their models"),
     "threads": ("cli.commands.threads", "list, show, search, export, import and remove conversations"),
     "config": ("cli.commands.config", "print what Claude Code needs, or env file templates"),

@@ -23,11 +23,12 @@ from memory.ledger import SpendLedger
 from memory.sqlite import SqliteThreadStore
 from providers import SPECS
 from providers._live import LiveLists, LiveSource, github_source, openrouter_source
-from providers.base import Provider
+from providers.base import Provider, ProviderSpec
 from providers.budget import Budget
 from providers.catalogue import Catalogue
 from providers.chain import Chain
 from providers.config import LITELLM_ENVIRONMENT, ProviderSettings, why_not_configured
+from providers.signatures import SignatureBook
 from tools.app import App
 from tools.files import FileReader
 from tools.limits import Limits
@@ -57,14 +58,16 @@ class Upstreams:
     From then on the paths of all other configured providers are warmed in the background.
     """
 
-    def __init__(self, settings: ProviderSettings, configured: Sequence[str]) -> None:
-        self._settings = settings
+    def __init__(self, settings: ProviderSettings, configured: Sequence[str], *, native: bool = False) -> None:
+        self._settings, self._native = settings, native
         self._configured = tuple(configured)
         self._specs = {spec.name: spec for spec in SPECS}
         self._made: dict[str, Provider] = {}
         self._http: HttpClient | None = None
         self._tokens: GoogleTokens | None = None
         self._warming: asyncio.Task[None] | None = None
+        self._is_warm = False
+        self._signatures = SignatureBook()
 
     def __call__(self, name: str) -> Provider:
         """Return the adapter of one provider."""
@@ -73,6 +76,14 @@ class Upstreams:
             others = [other for other in self._configured if other != name]
             self._warming = asyncio.get_running_loop().create_task(self._warm([name, *others]), name="warm the providers")
         return provider
+
+    async def warm(self) -> None:
+        """Do the slow first things of every configured provider now."""
+        await self._warm(self._configured)
+
+    def is_warm(self) -> bool:
+        """Tell whether they are done."""
+        return self._is_warm
 
     async def fetch(self, url: str, headers: Mapping[str, str], most_bytes: int) -> bytes:
         """Return the body of a 200, for model lists. Raises ParleyError."""
@@ -94,8 +105,17 @@ class Upstreams:
 
             spec = self._specs[name]
             tokens = self._google_tokens() if spec.auth == "google" else None
-            self._made[name] = LiteLLMProvider(spec, self._settings, self._client(), tokens)
+            made: Provider = LiteLLMProvider(spec, self._settings, self._client(), tokens)
+            if self._native and spec.messages_path is not None:
+                made = self._relay(spec, tokens, made)
+            self._made[name] = made
         return self._made[name]
+
+    def _relay(self, spec: ProviderSpec, tokens: GoogleTokens | None, others: Provider) -> Provider:
+        from providers._native import NativeProvider
+
+        needed = "" not in spec.messages_prefixes
+        return NativeProvider(spec, self._settings, self._client(), tokens, others=others if needed else None, signatures=self._signatures)
 
     def _client(self) -> HttpClient:
         if self._http is None:
@@ -114,11 +134,13 @@ class Upstreams:
     async def _warm(self, names: Sequence[str]) -> None:
         for name in names:
             await self._adapter(name).warm()
+        self._is_warm = True
 
 
-def build_app(env: Mapping[str, str], *, workspace: Path) -> App:
+def build_app(env: Mapping[str, str], *, workspace: Path, adapter: str = "litellm") -> App:
     """Return the parts of one process, wired as `env` and parley.toml say. Raises WrongUse for a wrong setting.
 
+    `adapter` is what PARLEY_ADAPTER is where it is not set.
     Writes QUIET_ENVIRONMENT into the process's environment, since LiteLLM reads it there.
     """
     os.environ.update(QUIET_ENVIRONMENT)
@@ -130,7 +152,7 @@ def build_app(env: Mapping[str, str], *, workspace: Path) -> App:
     # The providers cut messages, and half a secret is not found any more: so they have to know them all.
     settings = settings.model_copy(update={"other_secrets": tuple(map(SecretStr, secrets(env)))})
     memory = _checked(lambda: MemoryConfig.from_env(env))
-    catalogue, upstreams, live = _models(settings, file, home)
+    catalogue, upstreams, live = _models(settings, file, home, native=(settings.adapter or adapter) == "native")
     health = LocalHealth(failures=settings.breaker_failures, open_seconds=settings.breaker_open_seconds)
     ledger = SpendLedger(memory.database)
     budget = Budget(ledger, settings.daily_budget_usd)
@@ -150,6 +172,8 @@ def build_app(env: Mapping[str, str], *, workspace: Path) -> App:
         limits=limits,
         roles=_role_book(home, _role_folders(path, file), workspace, files),
         scrub=partial(scrub, secrets=settings.secrets(), home=env.get("HOME", "")),
+        warm=upstreams.warm,
+        is_warm=upstreams.is_warm,
         on_close=(live.aclose, upstreams.aclose, budget.aclose, ledger.aclose),
     )
 
@@ -222,9 +246,9 @@ def _load(path: Path) -> FileConfig:
     return load_file(path, providers=[spec.name for spec in SPECS])
 
 
-def _models(settings: ProviderSettings, file: FileConfig | None, home: Path) -> tuple[Catalogue, Upstreams, LiveLists]:
+def _models(settings: ProviderSettings, file: FileConfig | None, home: Path, *, native: bool) -> tuple[Catalogue, Upstreams, LiveLists]:
     problems = {spec.name: why_not_configured(spec, settings) for spec in SPECS}
-    upstreams = Upstreams(settings, [name for name, problem in problems.items() if problem is None])
+    upstreams = Upstreams(settings, [name for name, problem in problems.items() if problem is None], native=native)
     live = LiveLists(_live_sources(settings), home / "cache", upstreams.fetch)
     catalogue = Catalogue(
         [spec.model_copy(update={"port": settings.ports[spec.name]}) for spec in SPECS],

@@ -41,12 +41,16 @@ class NoteTaking:
         return self.clock() < self._until
 
 
+async def _nothing() -> None:
+    """Nothing to warm."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class App:
     """The parts every tool shares. `workspace` is the folder the process serves; `home` the state folder, for `version`.
 
     `git_env` is what git needs of the environment. `scrub` takes secrets and home paths out of error texts. `on_close` is awaited
-    in order by `aclose`.
+    in order by `aclose`. `warm` loads all that asking the configured providers needs, after which `is_warm` is true.
     """
 
     catalogue: Catalogue
@@ -65,6 +69,8 @@ class App:
     scrub: Callable[[str], str] = scrub
     clock: Callable[[], float] = time.monotonic
     started: float = field(default_factory=time.monotonic)
+    warm: Callable[[], Awaitable[None]] = _nothing
+    is_warm: Callable[[], bool] = lambda: True
     on_close: tuple[Callable[[], Awaitable[None]], ...] = ()
 
     async def aclose(self) -> None:

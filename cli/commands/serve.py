@@ -36,7 +36,7 @@ def run(context: Context, arguments: list[str]) -> int:
     with _no_collections():
         enabled = enabled_tools(env, options.tools)
         if options.transport != "stdio":
-            _check_bind(host, token, "--host" if options.host else "PARLEY_HOST")
+            check_bindable(host, token, "--host" if options.host else "PARLEY_HOST")
         _warn_of_settings(env)
         app, server = _built(env, enabled)
     asyncio.run(_serve(app, server, options, host, token))
@@ -117,7 +117,7 @@ async def _on_http(server: Server[Any], options: argparse.Namespace, host: str, 
 def check_serving(env: Mapping[str, str]) -> None:
     """Check the settings that only a serving process reads. Raises WrongUse."""
     enabled_tools(env, None)
-    _check_bind(env.get("PARLEY_HOST", "127.0.0.1"), env.get("PARLEY_TOKEN"), "PARLEY_HOST")
+    check_bindable(env.get("PARLEY_HOST", "127.0.0.1"), env.get("PARLEY_TOKEN"), "PARLEY_HOST")
 
 
 def enabled_tools(env: Mapping[str, str], option: str | None) -> list[str]:
@@ -143,7 +143,8 @@ def _names(source: str, text: str, known: Sequence[str]) -> list[str]:
     return names
 
 
-def _check_bind(host: str, token: str | None, setting: str) -> None:
+def check_bindable(host: str, token: str | None, setting: str) -> None:
+    """Check that a token protects a host that others can reach; `setting` is where the host comes from. Raises WrongUse."""
     from gateway.guard import check_bind
 
     try:

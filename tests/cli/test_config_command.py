@@ -100,7 +100,7 @@ def test_env_as_json_lists_the_variables_with_their_defaults(here: Here) -> None
     assert (status, err, rows.keys()) == (0, "", NAMES)
     assert rows["GITHUB_TOKEN"]["default"] is None and rows["PARLEY_HEDGE_AFTER"]["default"] is None
     assert {key: rows["PARLEY_PORT_ROUTER"][key] for key in ("group", "meaning", "default")} == {
-        "group": "not used yet", "meaning": "port", "default": "8080",
+        "group": "shims", "meaning": "port of the router (parley up)", "default": "8080",
     }  # fmt: skip
 
 

@@ -84,7 +84,7 @@ def test_a_misspelt_variable_is_a_warning(here: Here, keys: dict[str, str]) -> N
 
 @pytest.mark.parametrize(
     ("name", "instead"),
-    [("REDIS_URL", "kept in SQLite"), ("PARLEY_GRAPH_URL", "no long-term memory"), ("PARLEY_PORT_ROUTER", "no HTTP shims")],
+    [("REDIS_URL", "kept in SQLite"), ("PARLEY_GRAPH_URL", "no long-term memory")],
 )
 def test_what_nothing_uses_yet_is_not_passed_over_in_silence(here: Here, keys: dict[str, str], name: str, instead: str) -> None:
     detail = examined(here, {**keys, name: "8081"}, 0)["environment"]["detail"]

@@ -167,13 +167,11 @@ def test_every_variable_that_the_code_reads_is_printed() -> None:
     assert all(re.search(rf"^#? ?{name}=", template(), re.MULTILINE) for name in named)
 
 
-def test_a_variable_that_does_nothing_yet_is_told_of_unless_it_asks_for_what_is_done_anyway() -> None:
-    env = {"PARLEY_ADAPTER": "litellm", "PARLEY_EMBEDDING_MODEL": "x", "PARLEY_CHAIN": "openrouter"}
+def test_a_variable_that_does_nothing_yet_is_told_of() -> None:
+    env = {"PARLEY_ADAPTER": "native", "PARLEY_EMBEDDING_MODEL": "x", "PARLEY_CHAIN": "openrouter"}
     assert not_used_yet(env) == [
         "PARLEY_EMBEDDING_MODEL is set, but nothing uses it yet: there is no long-term memory in this version"
     ]
-    (line,) = not_used_yet({"PARLEY_ADAPTER": "native"})
-    assert "LiteLLM always translates" in line
 
 
 def test_a_placeholder_stays_only_where_a_provider_can_say_so(tmp_path: Path) -> None:

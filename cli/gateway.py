@@ -1,0 +1,193 @@
+"""The gateway: a listener for each shim and the router, all in one process, with the MCP server beside every provider."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+import socket
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from cli._exit import ExitWatch
+from cli._http_app import RunningCalls, build_app
+from cli._http_ports import BindError, PortTakenError, listen
+from cli.http import EXIT_GRACE, MAX_SESSIONS, Listener, config
+from gateway.errors import TYPES
+from gateway.guard import Guard, check_bind, url_host
+from gateway.routing import pinned, routed
+from gateway.shim import MAX_BODY_BYTES, Shim
+from providers.base import ModelInfo
+from tools.app import App
+from tools.mcp import build_server
+
+ROUTER = "router"
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One shim's port and the variable that moves it."""
+
+    shim: str
+    number: int
+    variable: str
+
+
+def ports(app: App, router: int) -> tuple[Port, ...]:
+    """Return every port of the gateway, the router's first."""
+    specs = sorted(app.catalogue.providers, key=lambda spec: spec.port)
+    return (Port(ROUTER, router, "PARLEY_PORT_ROUTER"), *(Port(one.name, one.port, f"PARLEY_PORT_{one.name.upper()}") for one in specs))
+
+
+def ours(host: str, port: Port) -> bool:
+    """Tell whether the port is held by a gateway of ours for the same shim."""
+    address = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - recognised, not bound
+    request = urllib.request.Request(f"http://{url_host(address)}:{port.number}/health")
+    with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(request, timeout=2) as answer:  # noqa: S310
+        told = json.loads(answer.read(4_096))
+        return told.get("server") == "parley" and told.get("shim") == port.shim
+    return False
+
+
+class Taken(BindError):
+    """A port of a shim that cannot be had."""
+
+
+def bind(host: str, wanted: Sequence[Port]) -> list[tuple[Port, list[socket.socket]]]:
+    """Return listening sockets for every port, or none at all. Raises Taken, naming the shim and the variable that moves it."""
+    bound: list[tuple[Port, list[socket.socket]]] = []
+    for port in wanted:
+        try:
+            bound.append((port, listen(host, port.number, setting=port.variable)))
+        except BindError as error:
+            for one in (one for _, sockets in bound for one in sockets):
+                one.close()
+            kind = Taken if isinstance(error, PortTakenError) else BindError
+            raise kind(f"{port.shim}: {error}") from None
+    return bound
+
+
+async def serve(
+    app: App, bound: Sequence[tuple[Port, list[socket.socket]]], *, host: str, token: str | None, announce: Callable[[str], None]
+) -> None:
+    """Serve until SIGTERM or SIGINT; running requests get some seconds to end, and the process is gone within ten."""
+    check_bind(host, token)
+    calls = _Requests()
+    listeners = [_listener(app, port, sockets, host, token, calls, announce) for port, sockets in bound]
+
+    def leave(reason: str) -> None:
+        for one in listeners:
+            one.leave(reason)
+
+    watch = ExitWatch(grace=EXIT_GRACE, on_leave=leave)
+    watch.watch_signals((signal.SIGTERM, signal.SIGINT))
+    watch.start()
+    warming = asyncio.ensure_future(app.warm())
+    try:
+        await asyncio.gather(*(one.serve(sockets) for one, (_, sockets) in zip(listeners, bound, strict=True)))
+    finally:
+        warming.cancel()
+        watch.leave("the gateway ended")
+
+
+def _listener(
+    app: App, port: Port, sockets: list[socket.socket], host: str, token: str | None, calls: _Requests, announce: Callable[[str], None]
+) -> Listener:
+    number = int(sockets[0].getsockname()[1])
+    mcp = build_server(app)
+    mcp.middleware.append(calls.mcp)
+    shim = build_shim(app, port.shim, build_app(mcp, transports=("http",), max_body_bytes=MAX_BODY_BYTES, max_sessions=MAX_SESSIONS))
+    guard = Guard(
+        calls.counted(shim), hosts=[host], ports=[number], token=token, max_body_bytes=MAX_BODY_BYTES, open_paths=["/health"], shape=_shape
+    )
+    return Listener(config(guard), calls, on_started=lambda: announce(f"{port.shim}: http://{url_host(host)}:{number}"))
+
+
+def build_shim(app: App, name: str, mcp: ASGIApp | None = None) -> Shim:
+    """Return one shim, pinned to the provider it is named after, or the router."""
+    catalogue = app.catalogue
+
+    def at_provider(asked: str) -> Sequence[ModelInfo]:
+        found = pinned(catalogue, name, asked)
+        return () if found is None else (found,)
+
+    def models() -> Sequence[ModelInfo]:
+        return [model for provider in (catalogue.chain if name == ROUTER else (name,)) for model in catalogue.models(provider)]
+
+    def problem() -> str | None:
+        if not app.is_warm():
+            return "starting"
+        if name == ROUTER:
+            return None if catalogue.chain else "no provider is configured"
+        return catalogue.problem(name) or app.health.snapshot().get(name)
+
+    return Shim(
+        name=name,
+        chain=app.chain,
+        routes=(lambda asked: routed(catalogue, asked)) if name == ROUTER else at_provider,
+        pinned=name != ROUTER,
+        models=models,
+        problem=problem,
+        scrub=app.scrub,
+        mcp=mcp,
+        status=(lambda: _status(app)) if name == ROUTER else None,
+    )
+
+
+def _status(app: App) -> Mapping[str, Any]:
+    troubles = app.health.snapshot()
+    providers = {
+        one.name: {"port": one.port, "configured": app.catalogue.configured(one.name), "trouble": troubles.get(one.name)}
+        for one in app.catalogue.providers
+    }
+    return {
+        "version": app.version,
+        "warm": app.is_warm(),
+        "chain": list(app.catalogue.chain),
+        "providers": providers,
+        "tasks": len(asyncio.all_tasks()),
+    }
+
+
+def _shape(kind: str, message: str) -> Mapping[str, object]:
+    return {"type": "error", "error": {"type": kind if kind in TYPES.values() else "api_error", "message": message}}
+
+
+class _Requests:
+    """Counts what is being worked on over all ports: HTTP requests to shims, and calls of MCP tools."""
+
+    def __init__(self) -> None:
+        self.mcp = RunningCalls()
+        self._open = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def counted(self, app: ASGIApp) -> ASGIApp:
+        """Return the application with its Messages requests counted."""
+
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http" or not scope["path"].endswith(("/v1/messages", "/count_tokens")):
+                await app(scope, receive, send)
+                return
+            self._open += 1
+            self._idle.clear()
+            try:
+                await app(scope, receive, send)
+            finally:
+                self._open -= 1
+                if not self._open:
+                    self._idle.set()
+
+        return serve
+
+    async def until_idle(self) -> None:
+        """Wait until nothing is being worked on."""
+        await self._idle.wait()
+        await self.mcp.until_idle()

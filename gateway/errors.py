@@ -1,0 +1,117 @@
+"""Errors as Anthropic's API has them: the one place that shapes them for HTTP.
+
+https://docs.anthropic.com/en/api/errors. Claude Code retries 429 and 5xx up to ten times, waits as Retry-After says, and does not
+retry what carries x-should-retry: false; it compacts on a 400 that says "prompt is too long: N tokens > M maximum".
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from conversation.errors import (
+    AllProvidersFailed,
+    BudgetExceeded,
+    CallerError,
+    ContextTooLong,
+    NotConfigured,
+    ParleyError,
+    ProviderError,
+)
+
+TYPES: Mapping[int, str] = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    502: "api_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+_STATUS_OF_CAUSE: Mapping[str, int] = {
+    "invalid_request": 400,
+    "unsupported": 400,
+    "context_too_long": 400,
+    "auth_failed": 401,
+    "set_aside": 401,
+    "quota": 402,
+    "not_found": 404,
+    "rate_limited": 429,
+    "parked": 429,
+    "overloaded": 529,
+    "breaker_open": 503,
+    "timeout": 504,
+    "refused": 502,
+}
+_HOPELESS = frozenset({400, 401, 402, 403, 404, 405, 413})
+"""Statuses that trying the same again does not heal."""
+_HEADERS_OF_HOPELESS = ((b"x-should-retry", b"false"),)
+_HOPEFUL = (429, 529, 503)
+_NUMBERS = re.compile(r"(\d[\d,]{3,})\D+(\d[\d,]{3,})")
+
+
+@dataclass(frozen=True, slots=True)
+class Shaped:
+    """An error on its way out: the status, the type and message of the body, the headers that go with it."""
+
+    status: int
+    kind: str
+    message: str
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    def body(self, request_id: str) -> dict[str, object]:
+        """Return the JSON body."""
+        return {"type": "error", "error": {"type": self.kind, "message": self.message}, "request_id": request_id}
+
+
+def refusal(status: int, kind: str, message: str) -> Shaped:
+    """Return an error of the shim's own."""
+    return Shaped(status, kind, message, _HEADERS_OF_HOPELESS if status in _HOPELESS else ())
+
+
+def shaped(error: ParleyError) -> Shaped:
+    """Return how an error looks to an HTTP client."""
+    status = status_of(error)
+    headers: list[tuple[bytes, bytes]] = []
+    if error.retry_after is not None:
+        headers.append((b"retry-after", str(max(1, math.ceil(error.retry_after))).encode()))
+    if status in _HOPELESS or not error.retryable:
+        headers.append((b"x-should-retry", b"false"))
+    message = _too_long(error) if isinstance(error, ContextTooLong) else f"{error.message} {error.hint}".strip()
+    return Shaped(status, TYPES.get(status, "api_error"), message, tuple(headers))
+
+
+def status_of(error: ParleyError) -> int:
+    """Return the HTTP status an error stands for: the upstream's own where it gave one."""
+    if isinstance(error, AllProvidersFailed):
+        return most_hopeful([attempt.status or _STATUS_OF_CAUSE.get(attempt.outcome, 502) for attempt in error.attempts])
+    if isinstance(error, ContextTooLong):
+        return 400
+    if isinstance(error, ProviderError):
+        upstream = error.status if error.status and 400 <= error.status <= 599 else None
+        return upstream or _STATUS_OF_CAUSE.get(error.cause, 502)
+    if isinstance(error, NotConfigured):
+        return 401
+    if isinstance(error, BudgetExceeded):
+        return 429
+    return 400 if isinstance(error, CallerError) else 500
+
+
+def most_hopeful(statuses: Sequence[int]) -> int:
+    """Return the status of a chain of which all failed: one that asks to wait before others, else the first."""
+    return next((status for status in _HOPEFUL if status in statuses), next(iter(statuses), 503))
+
+
+def _too_long(error: ContextTooLong) -> str:
+    """Return the words that make Claude Code compact, with the upstream's numbers where it gave them."""
+    found = _NUMBERS.search(error.message)
+    numbers = sorted((int(number.replace(",", "")) for number in found.groups()), reverse=True) if found else []
+    return f"prompt is too long: {numbers[0]} tokens > {numbers[1]} maximum" if numbers else f"prompt is too long: {error.message}"

@@ -1,0 +1,218 @@
+"""What arrives at each upstream of what a client sends, and at the client of what the upstream sends: feature by shim, streamed or whole.
+
+The simulator is strict: a 200 says that the upstream would have taken the request.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from tests.gateway.client import PROVIDERS, Client
+
+CLAUDE = ("vertex_claude", "openrouter")
+BOTH = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+EACH = pytest.mark.parametrize("shim", PROVIDERS)
+PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x02\x00\x00\x00\x02\x08\x02\x00\x00\x00").decode()
+PDF = base64.b64encode(b"%PDF-1.4 a document").decode()
+SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["at"],
+    "properties": {
+        "at": {"anyOf": [{"type": "string", "minLength": 1, "pattern": "^a"}, {"type": "integer", "exclusiveMinimum": 0}]},
+        "kind": {"const": "file", "type": "string"},
+        "tags": {"type": "array", "items": {"type": "string", "format": "uri"}, "maxItems": 3, "default": []},
+        "map": {"type": "object", "propertyNames": {"pattern": "^x"}, "additionalProperties": {"type": "number"}},
+    },
+}
+LOOK = {"name": "look", "description": "Looks.", "input_schema": SCHEMA}
+PUT = {"name": "put", "description": "Puts.", "input_schema": {"type": "object", "properties": {}}}
+
+
+def user(*content: Any) -> dict[str, Any]:
+    return {"role": "user", "content": [{"type": "text", "text": one} if isinstance(one, str) else one for one in content]}
+
+
+def assistant(*content: Any) -> dict[str, Any]:
+    return {**user(*content), "role": "assistant"}
+
+
+def everything(client: Client, shim: str) -> str:
+    return json.dumps(client.sent(shim), ensure_ascii=False)
+
+
+@EACH
+@BOTH
+async def test_the_system_prompt_in_every_form_and_no_billing_line(client: Client, shim: str, stream: bool) -> None:
+    billing = {"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1.197; cc_entrypoint=sdk-cli;"}
+    marked = {"type": "text", "text": "Be HERON.", "cache_control": {"type": "ephemeral"}}
+    blocks = [billing, {"type": "text", "text": "Be MARMOT."}, marked]
+    for system in ("Be MARMOT. Be HERON.", blocks):
+        turns = [user("one"), {"role": "system", "content": "Available agents: OTTER."}, assistant("two"), user("three")]
+        assert (await client.ask(shim, stream=stream, system=system, messages=turns)).answer.text
+        sent = everything(client, shim)
+        assert all(word in sent for word in ("MARMOT", "HERON", "OTTER")) and "billing" not in sent
+        found = client.sent(shim)
+        where = {"vertex_gemini": found.get("system_instruction") or found.get("systemInstruction"), "github_models": found.get("messages")}
+        assert "MARMOT" in json.dumps(where.get(shim) or found.get("system"))
+
+
+@EACH
+@BOTH
+async def test_images_and_documents(client: Client, shim: str, stream: bool) -> None:
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
+    got = await client.ask(shim, stream=stream, messages=[user("What is this?", image)])
+    assert got.answer.text and PNG in everything(client, shim)
+    document = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": PDF}, "title": "a.pdf"}
+    got = await client.ask(shim, stream=stream, messages=[user(document, "What is this?")])
+    if shim == "github_models":  # its models read no documents
+        assert (got.status, "document" in got.body["error"]["message"]) == (400, True)
+    else:
+        assert got.answer.text and PDF in everything(client, shim)
+    plain: dict[str, Any] = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "a plain OTTER"}}
+    got = await client.ask(shim, stream=stream, messages=[user(plain, "What is this?")])
+    assert got.answer.text and "a plain OTTER" in everything(client, shim)
+
+
+@EACH
+@BOTH
+async def test_tools_parallel_calls_and_their_results(client: Client, shim: str, stream: bool) -> None:
+    inputs: list[tuple[str, Any]] = [("look", {"at": "a"}), ("look", {"at": "b", "tags": ["\u4e16"]}), ("put", {})]
+    calls = [{"name": name, "input": given} for name, given in inputs]
+    client.sim.rule("*", "I look.", tool_use=calls, times=1)
+    turns = [user("go")]
+    got = await client.ask(shim, stream=stream, messages=turns, tools=[LOOK, PUT], tool_choice={"type": "auto"})
+    uses = [block for block in got.answer.blocks if block["type"] == "tool_use"]
+    assert [(block["name"], block["input"]) for block in uses] == [(call["name"], call["input"]) for call in calls]
+    assert got.answer.stop_reason == "tool_use" and len({block["id"] for block in uses}) == 3
+    assert all(set(block) <= {"type", "id", "name", "input", "caller"} for block in uses)
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
+    results = [
+        {"type": "tool_result", "tool_use_id": uses[0]["id"], "content": "saw OTTER"},
+        {"tool_use_id": uses[1]["id"], "type": "tool_result", "is_error": True, "content": [{"type": "text", "text": "no MARMOT"}, image]},
+        {"type": "tool_result", "tool_use_id": uses[2]["id"]},
+    ]
+    turns += [assistant(*got.answer.blocks), user(*results, "go on")]
+    client.sim.rule("*", "Done.")
+    got = await client.ask(shim, stream=stream, messages=turns, tools=[LOOK, PUT])
+    assert got.answer.text == "Done."
+    sent = everything(client, shim)
+    assert all(one in sent for one in ("saw OTTER", "no MARMOT", PNG, "go on"))
+    assert "\u4e16" in sent or "\\u4e16" in sent  # arguments are JSON inside of JSON for some
+    assert ("is_error" in sent) if shim in CLAUDE else ("Error" in sent)
+    if shim in CLAUDE:
+        assert client.sent(shim)["messages"][-1]["content"][:2] == results[:2]
+
+
+@EACH
+@BOTH
+async def test_tool_choice(client: Client, shim: str, stream: bool) -> None:
+    client.sim.rule("*", "", tool_use=[{"name": "look", "input": {"at": "a"}}])
+    choices = ({"type": "any"}, {"type": "tool", "name": "look"}, {"type": "auto", "disable_parallel_tool_use": True})
+    for choice in choices:
+        asked = {"messages": [user("go")], "tools": [LOOK, PUT], "thinking": {"type": "adaptive"}}
+        got = await client.ask(shim, stream=stream, tool_choice=choice, **asked)
+        assert got.answer.blocks[-1]["name"] == "look"
+        assert "choice" in everything(client, shim).lower() or shim == "vertex_gemini"
+    none = await client.ask(shim, stream=stream, messages=[user("go")], tools=[LOOK], tool_choice={"type": "none"})
+    assert none.status == 200
+
+
+@EACH
+@BOTH
+async def test_thinking_goes_back_to_who_signed_it_and_to_nobody_else(client: Client, shim: str, stream: bool) -> None:
+    """One conversation: thought at Vertex's Claude, continued at each shim, and taken back."""
+    client.sim.rule("vertex_claude", "So it is.", thinking="Let me see.")
+    asked: dict[str, Any] = {"thinking": {"type": "enabled", "budget_tokens": 2_000}, "max_tokens": 4_000}
+    first = await client.ask("vertex_claude", stream=stream, messages=[user("why?")], **asked)
+    thought = first.answer.blocks[0]
+    assert thought["type"] == "thinking" and thought["signature"]
+    turns = [user("why?"), assistant(*first.answer.blocks), user("and?")]
+    there = await client.ask(shim, stream=stream, messages=turns, **asked)
+    assert there.answer.text and ("signature" in everything(client, shim)) == (shim == "vertex_claude")
+    turns += [assistant(*there.answer.blocks), user("back?")]
+    assert (await client.ask("vertex_claude", stream=stream, messages=turns, **asked)).answer.text
+    blocks = [block for message in client.sent("vertex_claude")["messages"] for block in message["content"] if block["type"] == "thinking"]
+    assert blocks[0] == thought
+    assert len(client.sim.requests("vertex_claude")) == (3 if shim == "vertex_claude" else 2)  # nothing was refused on the way
+
+
+@EACH
+@BOTH
+async def test_thinking_from_elsewhere_and_thinking_in_a_tool_turn_is_never_a_400(client: Client, shim: str, stream: bool) -> None:
+    use = {"type": "tool_use", "id": "call_function.1", "name": "look", "input": {"at": "a"}}
+    result = {"type": "tool_result", "tool_use_id": "call_function.1", "content": "seen"}
+    thoughts = [{"type": "thinking", "thinking": "hm", "signature": signature} for signature in ("Zm9yZWlnbg==", "")]
+    for thought in (*thoughts, {"type": "redacted_thinking", "data": "Zm9yZWlnbg=="}):
+        turns = [user("go"), assistant(thought, "I look.", use), user(result)]
+        got = await client.ask(shim, stream=stream, messages=turns, tools=[LOOK], thinking={"type": "adaptive"}, max_tokens=4_000)
+        assert got.answer.text
+
+
+@EACH
+@BOTH
+async def test_cache_marks_go_where_they_are_understood(client: Client, shim: str, stream: bool) -> None:
+    mark = {"cache_control": {"type": "ephemeral"}}
+    client.sim.rule("*", "ok", usage={"input_tokens": 100, "output_tokens": 5, "cache_read_input_tokens": 40})
+    got = await client.ask(
+        shim,
+        stream=stream,
+        system=[{"type": "text", "text": "Be brief.", **mark}],
+        tools=[{**LOOK, **mark}],
+        messages=[user({"type": "text", "text": "hello", **mark})],
+    )
+    assert got.answer.cached_tokens == 40 and got.answer.output_tokens == 5
+    assert ("cache_control" in everything(client, shim)) == (shim in CLAUDE)
+    assert not [entry for entry in client.sim.log if "cachedContents" in entry["path"]]
+
+
+@EACH
+@BOTH
+async def test_stop_sequences_and_stop_reasons(client: Client, shim: str, stream: bool) -> None:
+    client.sim.rule("*", "half an ans", finish="max_tokens", times=1)
+    assert (await client.ask(shim, stream=stream)).answer.stop_reason == "max_tokens"
+    got = await client.ask(shim, stream=stream, stop_sequences=["OTTER"], temperature=0.5)
+    assert got.answer.stop_reason == "end_turn" and "OTTER" in everything(client, shim)
+
+
+@EACH
+@BOTH
+async def test_what_claude_code_sends_besides_is_taken_and_nothing_about_the_user_leaves(client: Client, shim: str, stream: bool) -> None:
+    betas = (
+        "claude-code-20250219,interleaved-thinking-2025-05-14,thinking-token-count-2026-05-13,context-management-2025-06-27,"
+        "prompt-caching-scope-2026-01-05,mid-conversation-system-2026-04-07,effort-2025-11-24,context-1m-2025-08-07"
+    )
+    body = {
+        "max_tokens": 64_000,
+        "metadata": {"user_id": json.dumps({"device_id": "SECRET-DEVICE", "session_id": "SECRET-SESSION"})},
+        "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+        "output_config": {"effort": "high"},
+        "tools": [LOOK],
+    }
+    for model in ("claude-opus-4-8", "claude-sonnet-5", "claude-haiku-4-5-20251001", "claude-sonnet-4-5", "gemini-2.5-pro"):
+        for thinking in ({"type": "adaptive"}, {"type": "enabled", "budget_tokens": 31_999}):
+            got = await client.ask(shim, stream=stream, model=model, thinking=thinking, betas=betas, **body)
+            assert got.answer.text, (model, thinking, got.content)
+            told = json.dumps({**client.sim.requests(shim)[-1]})
+            assert not [word for word in ("SECRET", "user_id", "claude-code-20250219") if word in told]
+
+
+@EACH
+async def test_more_output_than_a_model_gives_is_cut_to_what_it_gives(client: Client, shim: str) -> None:
+    assert (await client.ask(shim, max_tokens=1_000_000)).answer.text
+
+
+@EACH
+async def test_nothing_in_a_request_chooses_an_address_a_key_or_a_header(client: Client, shim: str) -> None:
+    more = {"api_base": "http://127.0.0.1:1", "api_key": "mine", "extra_headers": {"x-evil": "1"}, "vertex_project": "other"}
+    sent = {"authorization": "Bearer client-token", "x-api-key": "client-key", "x-evil": "1", "content-type": "application/json"}
+    asked = {"model": "m", "max_tokens": 100, "messages": [user("hello")], **more}
+    got = await client.post(shim, "/v1/messages", json.dumps(asked).encode(), sent)
+    told = json.dumps(client.sim.requests(shim)[-1]["headers"])
+    assert got.status in (200, 400)
+    assert not [word for word in ("client-token", "client-key", "evil", "mine") if word in told]
