@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.client import RpcClient, server
+from bench.gateway import router, shims
 from bench.panel import consensus, review
 from bench.report import Report, milliseconds
 from bench.setting import HERE, PARLEY, PYTHON, Setting, bare_call, dump, plain_environment, resident_megabytes, simulated
@@ -150,7 +151,8 @@ async def breaker(setting: Setting, report: Report) -> None:
     await setting.control("reset")
 
 
-MEASUREMENTS = {one.__name__: one for one in (start, memory, context, overhead, concurrent, failover, breaker, consensus, review)}
+_ALL = (start, memory, context, overhead, concurrent, failover, breaker, consensus, review, shims, router)
+MEASUREMENTS = {one.__name__: one for one in _ALL}
 
 
 async def _main(names: list[str], path: Path | None) -> int:
