@@ -216,11 +216,19 @@ def test_an_interrupted_command_ends_with_130(tmp_path: Path) -> None:
     fifo = tmp_path / "export.json"
     os.mkfifo(fifo)
     env = {**os.environ, "HOME": str(tmp_path), "PARLEY_HOME": str(tmp_path / "home")}
-    process = subprocess.Popen([PARLEY, "threads", "import", fifo], env=env, stderr=subprocess.PIPE)
-    # Opening the other end returns once the command has opened its own: from then on it waits for an export that never comes.
-    with fifo.open("wb"):
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+    as_usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
+    try:
+        process = subprocess.Popen([PARLEY, "threads", "import", fifo], env=env, stderr=subprocess.PIPE)
+    finally:
+        signal.signal(signal.SIGINT, as_usual)
+    try:
+        # Opening the other end returns once the command has opened its own: from then on it waits for an export that never comes.
+        with fifo.open("wb"):
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == 130
     assert b"Traceback" not in err
 
