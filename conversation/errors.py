@@ -227,6 +227,8 @@ class AllProvidersFailed(ParleyError):
     code = "all_providers_failed"
     default_hint = "attempts says how each provider failed."
     retryable = True
+    errors: tuple[ProviderError, ...] = ()
+    """What each said, in the order they were asked."""
 
 
 class MemoryUnavailable(ParleyError):

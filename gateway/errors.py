@@ -79,11 +79,12 @@ def refusal(status: int, kind: str, message: str) -> Shaped:
 
 def shaped(error: ParleyError) -> Shaped:
     """Return how an error looks to an HTTP client."""
-    status = status_of(error)
+    telling = most_hopeful(error.errors) if isinstance(error, AllProvidersFailed) and error.errors else error
+    status = status_of(telling)
     headers: list[tuple[bytes, bytes]] = []
-    if error.retry_after is not None:
-        headers.append((b"retry-after", str(max(1, math.ceil(error.retry_after))).encode()))
-    if status in _HOPELESS or not error.retryable:
+    if telling.retry_after is not None:
+        headers.append((b"retry-after", str(max(1, math.ceil(telling.retry_after))).encode()))
+    if status in _HOPELESS or not telling.retryable:
         headers.append((b"x-should-retry", b"false"))
     message = _too_long(error) if isinstance(error, ContextTooLong) else f"{error.message} {error.hint}".strip()
     return Shaped(status, TYPES.get(status, "api_error"), message, tuple(headers))
@@ -92,7 +93,7 @@ def shaped(error: ParleyError) -> Shaped:
 def status_of(error: ParleyError) -> int:
     """Return the HTTP status an error stands for: the upstream's own where it gave one."""
     if isinstance(error, AllProvidersFailed):
-        return most_hopeful([attempt.status or _STATUS_OF_CAUSE.get(attempt.outcome, 502) for attempt in error.attempts])
+        return 503
     if isinstance(error, ContextTooLong):
         return 400
     if isinstance(error, ProviderError):
@@ -105,9 +106,10 @@ def status_of(error: ParleyError) -> int:
     return 400 if isinstance(error, CallerError) else 500
 
 
-def most_hopeful(statuses: Sequence[int]) -> int:
-    """Return the status of a chain of which all failed: one that asks to wait before others, else the first."""
-    return next((status for status in _HOPEFUL if status in statuses), next(iter(statuses), 503))
+def most_hopeful(errors: Sequence[ProviderError]) -> ProviderError:
+    """Return the error that tells best of a chain of which all failed: the one that asks for the shortest wait, else the first."""
+    hopeful = [error for error in errors if status_of(error) in _HOPEFUL]
+    return min(hopeful, key=lambda error: math.inf if error.retry_after is None else error.retry_after, default=errors[0])
 
 
 def _too_long(error: ContextTooLong) -> str:

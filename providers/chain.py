@@ -269,12 +269,14 @@ class Chain:
             return _with_attempts(last, race)
         waits = [error.retry_after for error in race.errors if error.retry_after is not None]
         summary = "; ".join(error.message for error in race.errors)
-        return AllProvidersFailed(
+        failed = AllProvidersFailed(
             f"None of {len(race.errors)} models answered: {summary}",
             retryable=any(error.retryable for error in race.errors),
             attempts=race.attempts(),
             retry_after=min(waits, default=None),
         )
+        failed.errors = tuple(race.errors)
+        return failed
 
 
 def _call(model: ModelInfo, body: Mapping[str, Any]) -> Call:
