@@ -19,7 +19,6 @@ from providers.chain import Reply
 from tools.bodies import Bodies
 from tools.bounds import clean
 from tools.json_in_text import MOST_CHARACTERS, Placed, Scan, not_in, scan
-from tools.json_in_text import values as values
 from tools.lenient import Written
 from tools.texts import filled
 
@@ -45,6 +44,8 @@ class Structured(Generic[M]):
     texts: tuple[str, ...]
     model: ModelInfo
     usage: Usage
+    stop_reason: str | None = None
+    """Of the last try."""
 
     @property
     def prose(self) -> str:
@@ -68,7 +69,7 @@ async def ask_structured(
     first = await chain.ask(routes, bodies.prepare, deadline_s=deadline_s)
     shown, text = _shown(bodies, first.model), _text(first)
     value, problem = await asyncio.to_thread(parse, shape, text, shown)
-    kept = Structured(value, (text,), first.model, first.usage)
+    kept = Structured(value, (text,), first.model, first.usage, first.answer.stop_reason)
     is_cut = first.answer.stop_reason == "max_tokens"
     if value is not None or len(text) > MOST_CHARACTERS or (is_cut and await asyncio.to_thread(shape.has_pieces, text)):
         return kept
@@ -79,7 +80,7 @@ async def ask_structured(
         return kept
     again = _text(second)
     value, _ = await asyncio.to_thread(parse, shape, again, shown)
-    return Structured(value, (text, again), first.model, first.usage.plus(second.usage))
+    return Structured(value, (text, again), first.model, first.usage.plus(second.usage), second.answer.stop_reason)
 
 
 def _text(reply: Reply) -> str:

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from tests.tools.reviews import INJECTION
 from tools.lenient import Written, known, share, words
-from tools.reviewing.findings import WrittenFinding
 from tools.reviewing.verifying import WrittenVerdict
+from tools.reviewing.written import WrittenFinding
 from tools.synthesis import WrittenOutcome
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tools.reviewing.findings import WrittenReview, salvaged
+from tools.json_in_text import values
 from tools.reviewing.verifying import WrittenVerdict
-from tools.structured import parse, values
+from tools.reviewing.written import WrittenReview, salvaged
+from tools.structured import parse
 from tools.synthesis import WrittenOutcome
 
 ISSUE = {"severity": "high", "file": "a.py", "line": 4, "quote": "os.system(cmd)", "title": "Shell injection", "detail": "d"}

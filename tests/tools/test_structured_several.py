@@ -19,8 +19,8 @@ from tests.tools.panels import CLAUDE, GEMINI, GPT, OUTCOME, QUESTION, ROUTER, S
 from tests.tools.panels import prompt_of as asked
 from tests.tools.reviews import INJECTION, OFF_BY_ONE, prompt_of, review, verdict
 from tools.json_in_text import values
-from tools.reviewing.findings import WrittenReview
 from tools.reviewing.verifying import WrittenVerdict
+from tools.reviewing.written import WrittenReview
 from tools.structured import parse
 from tools.synthesis import WrittenOutcome
 

@@ -12,9 +12,7 @@ from tools.bounds import clean, cut
 from tools.reviewing.anchors import find_place
 from tools.reviewing.parts import Excerpt, Part
 from tools.reviewing.shapes import Line
-from tools.reviewing.written import Severity, WrittenFinding, WrittenReview, salvaged
-
-__all__ = ["Fault", "Finding", "WrittenFinding", "WrittenReview", "anchored", "fit", "salvaged"]
+from tools.reviewing.written import Severity, WrittenFinding
 
 _CONTEXT_LINES = 40
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from conversation.errors import ParleyError
 from conversation.messages import Usage, Warned, WarningCode
@@ -15,7 +15,6 @@ from tools.bodies import Bodies
 from tools.files import shown_name
 from tools.panel import Failure, Seat
 from tools.reviewing.findings import Finding, anchored
-from tools.reviewing.heard import Heard
 from tools.reviewing.parts import Part, render
 from tools.reviewing.shapes import Skipped
 from tools.reviewing.written import SEVERITIES, WrittenFinding, WrittenReview, salvaged
@@ -33,6 +32,12 @@ KINDS = {
 
 _SPARE = 800
 """Tokens left free beside prompt and code: some upstreams count them escaped as JSON."""
+_UNFINISHED = {
+    "max_tokens": "the answer was cut off at its limit",
+    "model_context_window_exceeded": "the answer was cut off at the end of the window",
+    "refusal": "the model declined to answer",
+}
+"""Stop reasons of answers that are not whole, whatever their words say."""
 MOST_FINDINGS = 200
 """In one answer; a reviewer that has more to say of one part is not reading it."""
 
@@ -151,11 +156,9 @@ class Reviewers:
 
     async def _ask(self, seat: Seat, part: Part) -> str | None:
         """Have one part reviewed by one reviewer, and return why its answer is not whole, None when it is."""
-        heard = Heard(self.call.app.chain)
-        call = Call(replace(self.call.app, chain=heard), self.call.say)
-        bodies = Bodies(call, self._prompt(render(part)), text("reviewer"), quiet=True)
+        bodies = Bodies(self.call, self._prompt(render(part)), text("reviewer"), quiet=True)
         found = await ask_structured(bodies, seat.routes, WrittenReview)
-        done, who = self.reviewed, found.model.name
+        done, who, unfinished = self.reviewed, found.model.name, _UNFINISHED.get(found.stop_reason or "")
         done.usage = done.usage.plus(found.usage)
         done.names.add(who)
         if found.value is not None:
@@ -166,8 +169,8 @@ class Reviewers:
             done.broken[who] += 1
         else:
             done.prose.append((who, found.prose or "(nothing)"))
-        if heard.unfinished is not None:
-            done.unfinished[who, heard.unfinished] += 1
+        if unfinished is not None:
+            done.unfinished[who, unfinished] += 1
         if len(written) > MOST_FINDINGS:
             done.surplus[who] += len(written) - MOST_FINDINGS
             written = sorted(written, key=lambda one: SEVERITIES.index(one.severity))[:MOST_FINDINGS]
@@ -176,7 +179,7 @@ class Reviewers:
         done.findings += kept
         if len(kept) < len(written):
             done.dropped[who] += len(written) - len(kept)
-        return heard.unfinished
+        return unfinished
 
 
 def _files(part: Part) -> str:

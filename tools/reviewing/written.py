@@ -10,8 +10,8 @@ from typing import Any, Literal, Self, cast
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from tools.bounds import cleaned
+from tools.json_in_text import values
 from tools.lenient import Written, known, words
-from tools.structured import values
 
 Severity = Literal["critical", "high", "medium", "low", "info"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
