@@ -40,10 +40,9 @@ class Port:
     variable: str
 
 
-def ports(app: App, router: int) -> tuple[Port, ...]:
-    """Return every port of the gateway, the router's first."""
-    specs = sorted(app.catalogue.providers, key=lambda spec: spec.port)
-    return (Port(ROUTER, router, "PARLEY_PORT_ROUTER"), *(Port(one.name, one.port, f"PARLEY_PORT_{one.name.upper()}") for one in specs))
+def every_port(numbers: Mapping[str, int]) -> tuple[Port, ...]:
+    """Return the ports of the gateway, the router's first, for the `numbers` the settings give each shim."""
+    return tuple(Port(shim, number, f"PARLEY_PORT_{shim.upper()}") for shim, number in numbers.items())
 
 
 def ours(host: str, port: Port) -> bool:

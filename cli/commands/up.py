@@ -24,8 +24,9 @@ _log = logging.getLogger(__name__)
 def run(context: Context, arguments: list[str]) -> int:
     """Serve until a signal; 0 also when all of it is running already."""
     from cli.commands.serve import check_bindable
-    from cli.gateway import BindError, Taken, bind, ours, ports
+    from cli.gateway import BindError, Taken, bind, every_port, ours
     from cli.wire import build_app, working_folder
+    from providers.config import ProviderSettings
 
     options = _parser(context).parse_args(arguments)
     env = context.environment(options)
@@ -33,7 +34,7 @@ def run(context: Context, arguments: list[str]) -> int:
     host, token = env.get("PARLEY_HOST", "127.0.0.1"), env.get("PARLEY_TOKEN")
     check_bindable(host, token, "PARLEY_HOST")
     app = build_app(env, workspace=working_folder(env), adapter="native")
-    wanted = _wanted(ports(app, _router_port(env.get("PARLEY_PORT_ROUTER"))), options.only)
+    wanted = _wanted(every_port(ProviderSettings.from_env(env).ports), options.only)
     try:
         bound = bind(host, wanted)
     except Taken as error:
@@ -53,14 +54,6 @@ def _parser(context: Context) -> argparse.ArgumentParser:
     parser = context.parser("up", "Run the HTTP shims, one port for each provider, and the router.")
     parser.add_argument("--only", metavar="SHIM,...", help="only these: router, vertex_claude, vertex_gemini, github_models, openrouter")
     return parser
-
-
-def _router_port(text: str | None) -> int:
-    if text is None:
-        return 8080
-    if not text.isdigit() or not 0 <= int(text) <= 65535:
-        raise WrongUse(f"PARLEY_PORT_ROUTER: {text[:20]!r} is not a port from 0 to 65535")
-    return int(text)
 
 
 def _wanted(every: tuple[Port, ...], only: str | None) -> tuple[Port, ...]:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conversation.errors import ProviderError
 from conversation.messages import Answer, Event, fold, starts_content
-from providers.base import Call, ModelInfo, Provider
+from providers._google import GoogleTokens
+from providers._http import HttpClient
+from providers.base import Call, ModelInfo, Provider, ProviderSpec
+from providers.config import ProviderSettings
 from simulator import Simulator
+
+Make = Callable[[ProviderSpec, ProviderSettings, HttpClient, GoogleTokens], Provider]
 
 
 @dataclass
@@ -36,6 +42,20 @@ class Rig:
         with pytest.raises(ProviderError) as caught:
             await self.events(prompt)
         return caught.value
+
+
+@asynccontextmanager
+async def rigged(spec: ProviderSpec, folder: Path, make: Make) -> AsyncIterator[Rig]:
+    """Run a simulator and a provider that `make` returns for it, with a token fetched and nothing in the log."""
+    async with Simulator() as sim:
+        settings = ProviderSettings.from_env(sim.environment(folder))
+        assert settings.google is not None
+        http, tokens = HttpClient(), GoogleTokens(settings.google)
+        secrets = (await tokens.token(),) if spec.auth == "google" else (settings.keys[spec.name].get_secret_value(),)
+        sim.reset("log")
+        yield Rig(make(spec, settings, http, tokens), spec.models[0], sim, secrets)
+        await http.aclose()
+        await tokens.aclose()
 
 
 def grammatical(events: list[Event]) -> Answer:

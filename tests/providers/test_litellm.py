@@ -12,26 +12,17 @@ from providers import SPECS
 from providers._google import GoogleTokens
 from providers._http import HttpClient
 from providers._litellm import LiteLLMProvider
-from providers.base import ProviderSpec
 from providers.config import ProviderSettings
 from simulator import Simulator
-from tests.providers.contract import ProviderContract, Rig
+from tests.providers.contract import ProviderContract, Rig, rigged
 
 pytestmark = pytest.mark.usefixtures("litellm_environment")
 
 
 @pytest.fixture(params=SPECS, ids=lambda spec: spec.name)
 async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Rig]:
-    spec: ProviderSpec = request.param
-    async with Simulator() as sim:
-        settings = ProviderSettings.from_env(sim.environment(tmp_path))
-        assert settings.google is not None
-        http, tokens = HttpClient(), GoogleTokens(settings.google)
-        secrets = (await tokens.token(),) if spec.auth == "google" else (settings.keys[spec.name].get_secret_value(),)
-        sim.reset("log")
-        yield Rig(LiteLLMProvider(spec, settings, http, tokens), spec.models[0], sim, secrets)
-        await http.aclose()
-        await tokens.aclose()
+    async with rigged(request.param, tmp_path, LiteLLMProvider) as made:
+        yield made
 
 
 class TestLiteLLM(ProviderContract):
