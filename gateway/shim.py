@@ -230,7 +230,7 @@ class _Exchange:
         return [
             (b"x-parley-provider", answer.model.provider.encode()),
             (b"x-parley-model", answer.model.id.encode("ascii", "replace")),
-            (b"x-parley-attempts", str(len(answer.attempts)).encode()),
+            (b"x-parley-attempts", str(len(answer.attempts) + 1).encode()),
         ]
 
     # --- in and out ------------------------------------------------------------------------------------------------

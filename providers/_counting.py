@@ -15,7 +15,7 @@ from conversation.errors import ProviderError
 from providers._http import HttpClient
 from providers._upstream import Upstream
 from providers.base import ModelInfo
-from providers.causes import error_for_status, failure
+from providers.causes import failure
 
 CLAUDE_KEYS = ("system", "messages", "tools", "tool_choice", "thinking")
 GEMINI_KEYS = ("systemInstruction", "system_instruction", "contents", "tools")
@@ -32,9 +32,9 @@ async def counted(
     content = orjson.dumps(kept if wire == "gemini" else {**kept, "model": model.id})
     sent = {**await upstream.headers(), **headers}
     async with http.post(upstream.count_url(model), sent, content, provider=model.provider, model=model.id) as reply:
-        text = await reply.text(_MOST_BYTES)
         if reply.status != 200:
-            raise error_for_status(model.provider, model.id, reply.status, reply.headers, text, secrets=await upstream.secrets())
+            raise await upstream.error(model, reply)
+        text = await reply.text(_MOST_BYTES)
     try:
         told: object = orjson.loads(text)
     except orjson.JSONDecodeError:

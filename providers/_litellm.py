@@ -33,8 +33,8 @@ from providers._litellm_wires import AnthropicWire, Objects, Raw, Request, Wire
 from providers._payloads import Payloads
 from providers._prepare import prepared
 from providers._upstream import Upstream
-from providers.base import Call, ModelInfo, ProviderSpec
-from providers.causes import error_for_status, failure
+from providers.base import Call, ProviderSpec
+from providers.causes import failure
 from providers.config import LITELLM_ENVIRONMENT, ProviderSettings
 from providers.signatures import ThoughtBook
 
@@ -125,11 +125,7 @@ class LiteLLMProvider:
                     yield reply
                     return
                 if reply.status != 401 or last or not self._upstream.renew(headers):
-                    raise await self._status_error(call.model, reply)
-
-    async def _status_error(self, model: ModelInfo, reply: HttpReply) -> ParleyError:
-        text = await reply.text()
-        return error_for_status(self.name, model.id, reply.status, reply.headers, text, secrets=await self._upstream.secrets())
+                    raise await self._upstream.error(call.model, reply)
 
     def _translated(self, wire: Wire, call: Call) -> Request:
         try:

@@ -25,8 +25,7 @@ from providers._payloads import Payloads
 from providers._prepare import Body, prepared
 from providers._relay import Frames, Relay
 from providers._upstream import Upstream
-from providers.base import Call, ModelInfo, Provider, ProviderSpec
-from providers.causes import error_for_status
+from providers.base import Call, Provider, ProviderSpec
 from providers.config import ProviderSettings
 from providers.signatures import SignatureBook
 
@@ -120,7 +119,7 @@ class NativeProvider:
                 if reply.status == 401 and not renewed and self._upstream.renew(headers):
                     renewed = True
                     continue
-                error = await self._status_error(call.model, reply)
+                error = await self._upstream.error(call.model, reply)
                 stripped = without_thinking(body) if _is_of_signature(error) else None
                 if stripped is None:
                     raise error
@@ -136,10 +135,6 @@ class NativeProvider:
         else:
             body["model"] = call.model.id
         return body, {"anthropic-beta": ",".join(betas)} if betas else {}
-
-    async def _status_error(self, model: ModelInfo, reply: HttpReply) -> ParleyError:
-        text = await reply.text()
-        return error_for_status(self.name, model.id, reply.status, reply.headers, text, secrets=await self._upstream.secrets())
 
 
 def _checked(payload: Event, grammar: Grammar) -> Iterator[Event]:

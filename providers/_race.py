@@ -128,8 +128,8 @@ class Streaming:
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """Those made so far."""
-        return self._race.attempts()
+        """Those before the one that answers."""
+        return tuple(one.recorded() for one in self._race.tries if one.outcome is not None and one is not self._race.winner)
 
     async def begins(self, within: float | None = None) -> bool:
         """Wait until content begins, or for so many seconds, and tell whether it has. Raises what ended all attempts."""

@@ -19,16 +19,23 @@ from providers.causes import error_in_body, failure
 
 
 class Frames:
-    """Cuts chunks of bytes into server-sent events, each with its JSON object and its bytes."""
+    """Cuts chunks of bytes into server-sent events, each with its JSON object and its bytes.
+
+    providers._sse reads all that the standard allows, line by line and as text; here an event is left as it is, which is what makes
+    a relay cheap, and its fields are looked at no further than that.
+    """
 
     def __init__(self, provider: str, model: str, secrets: tuple[str, ...]) -> None:
         self._provider, self._model, self._secrets = provider, model, secrets
         self._rest = b""
+        self._at_start = True
 
     def feed(self, chunk: bytes) -> Iterator[Relayed]:
         """Yield the events that `chunk` completes. Raises ProviderError for an error in the place of one, and for broken JSON."""
         if b"\r" in chunk:
             chunk = chunk.replace(b"\r", b"")  # JSON has none outside its escapes
+        if self._at_start and chunk:
+            chunk, self._at_start = chunk.removeprefix(b"\xef\xbb\xbf"), False  # a byte order mark, which the standard allows
         whole, _, rest = (self._rest + chunk).rpartition(b"\n\n")
         self._rest = rest
         if len(rest) > MAX_EVENT_BYTES:

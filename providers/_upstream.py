@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from conversation.errors import NotConfigured
+from conversation.errors import NotConfigured, ProviderError
 from providers._google import GoogleTokens
+from providers._http import HttpReply
 from providers.base import ModelInfo, ProviderSpec
+from providers.causes import error_for_status
 from providers.config import ProviderSettings, why_not_configured
 
 
@@ -55,6 +57,11 @@ class Upstream:
         if self._tokens is None or self._spec.auth != "google":
             return False
         return self._tokens.invalidate(headers["authorization"].removeprefix("Bearer "))
+
+    async def error(self, model: ModelInfo, reply: HttpReply) -> ProviderError:
+        """Return what a reply that is no 200 means."""
+        text = await reply.text()
+        return error_for_status(model.provider, model.id, reply.status, reply.headers, text, secrets=await self.secrets())
 
     async def secrets(self) -> tuple[str, ...]:
         """Return what must not appear in any message."""

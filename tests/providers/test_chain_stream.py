@@ -35,7 +35,8 @@ async def told(asked: Chain, *, always: bool = False) -> tuple[list[Event], str,
     """Return the events, who answered, and the outcomes of the attempts before that one."""
     async with asked.stream([A, B], body, always=always) as streaming:
         assert await streaming.begins()
-        outcomes = [one.outcome for one in streaming.attempts[:-1]]
+        assert all(one.ms >= 0 for one in streaming.attempts)
+        outcomes = [one.outcome for one in streaming.attempts]
         return [event async for batch in streaming.batches() for event in batch], streaming.model.provider, outcomes
 
 

@@ -20,11 +20,11 @@ from providers._google import GoogleTokens
 from providers._http import HttpClient
 from providers._litellm import LiteLLMProvider
 from providers._native import NativeProvider
-from providers.base import Call, ModelInfo, Provider, ProviderSpec, Relayed
+from providers.base import Call, ModelInfo, Provider, Relayed
 from providers.config import ProviderSettings
 from providers.signatures import SignatureBook
 from simulator import Simulator
-from tests.providers.contract import ProviderContract, Rig
+from tests.providers.contract import ProviderContract, Rig, rigged
 from tests.providers.recorded import SPEC, Recorded, recorded, sse
 
 NATIVE = [spec for spec in SPECS if spec.messages_path]
@@ -32,16 +32,8 @@ NATIVE = [spec for spec in SPECS if spec.messages_path]
 
 @pytest.fixture(params=NATIVE, ids=lambda spec: spec.name)
 async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Rig]:
-    spec: ProviderSpec = request.param
-    async with Simulator() as sim:
-        settings = ProviderSettings.from_env(sim.environment(tmp_path))
-        assert settings.google is not None
-        http, tokens = HttpClient(), GoogleTokens(settings.google)
-        secrets = (await tokens.token(),) if spec.auth == "google" else (settings.keys[spec.name].get_secret_value(),)
-        sim.reset("log")
-        yield Rig(NativeProvider(spec, settings, http, tokens), spec.models[0], sim, secrets)
-        await http.aclose()
-        await tokens.aclose()
+    async with rigged(request.param, tmp_path, NativeProvider) as made:
+        yield made
 
 
 class TestNative(ProviderContract):
@@ -175,6 +167,11 @@ async def test_an_event_in_several_lines_or_with_other_line_ends_or_without_a_na
     got = await Asker(server).ask(stream.replace(b"\n", b"\r\n").replace(b', "message"', b',\r\ndata: "message"'))
     assert [json.loads(event.raw.split(b"data: ", 1)[1]) for event in got if isinstance(event, Relayed)] == got
     assert all(event.raw == b"event: " + event["type"].encode() + b"\n" + event.raw[event.raw.index(b"data:") :] for event in got)  # type: ignore[attr-defined]
+
+
+async def test_a_byte_order_mark_before_a_stream_is_no_part_of_it(server: Recorded) -> None:
+    stream = sse(START, *block(said("hi")), END, STOP, named=True)
+    assert raw(await Asker(server).ask(b"\xef\xbb\xbf" + stream)) == stream
 
 
 async def test_a_stream_whose_last_blank_line_is_missing_is_whole(server: Recorded) -> None:
