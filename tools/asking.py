@@ -18,7 +18,7 @@ from providers.base import ModelInfo
 from providers.chain import Reply
 from tools.app import App, Call
 from tools.bodies import Bodies
-from tools.bounds import clean, fitting, json_tokens
+from tools.bounds import clean, fitting, json_tokens, read_on
 from tools.condensing import Condenser
 from tools.recording import recording
 from tools.results import ChatAnswer
@@ -182,7 +182,7 @@ def _filled(answer: ChatAnswer, text: str, tokens: int) -> ChatAnswer:
     if answer.turn is None:
         rest = "The rest was not saved; ask for a shorter answer."
     else:
-        rest = f"Read on with threads: action=show, continuation_id={answer.continuation_id}, turn={answer.turn}, offset={kept}."
+        rest = read_on(answer.continuation_id, answer.turn, kept)
     message = f"The answer was cut after {kept:,} characters, {left:,} are left. {rest}"
     warnings = (*answer.warnings, Warned(code="truncated", message=message))
     return answer.model_copy(update={"content": f"{text[:kept]}\n\n[cut: {message}]", "warnings": warnings})

@@ -24,6 +24,11 @@ def fitting(text: str, tokens: int) -> int:
     return low
 
 
+def read_on(continuation_id: str | None, turn: int, offset: int) -> str:
+    """Return how to get at the rest of a turn that was cut after so many characters."""
+    return f"Read on with threads: action=show, continuation_id={continuation_id}, turn={turn}, offset={offset}."
+
+
 def clean(text: str) -> str:
     """Return the text with halves of surrogate pairs joined, or replaced when alone: JSON in UTF-8 cannot carry them."""
     try:

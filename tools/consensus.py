@@ -13,7 +13,7 @@ from conversation.tokens import fair_limit
 from providers.catalogue import AUTO
 from tools.app import App, Call
 from tools.asking import ContinuationId, Files, Prompt, checked, condenser, standing
-from tools.bounds import cut, fitting, json_tokens
+from tools.bounds import cut, fitting, json_tokens, read_on
 from tools.deliberation import FailedMember, Outcome, Session
 from tools.panel import Members, seats
 from tools.recording import recording
@@ -178,8 +178,6 @@ def _cut(text: str, what: str, turn: int | None, continuation_id: str | None, li
     if json_tokens(text) <= limit:
         return text, []
     kept = fitting(text, int(limit))
-    rest = "The rest was not saved."
-    if turn is not None:
-        rest = f"Read on with threads: action=show, continuation_id={continuation_id}, turn={turn}, offset={kept}."
+    rest = "The rest was not saved." if turn is None else read_on(continuation_id, turn, kept)
     message = f"{what} was cut after {kept:,} characters. {rest}"
     return f"{text[:kept]}\n\n[cut: {message}]", [Warned(code="truncated", message=message)]

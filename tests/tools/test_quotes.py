@@ -74,8 +74,8 @@ def test_a_quote_is_of_bounded_length() -> None:
 
 def test_many_quotes_of_long_answers_are_found_soon() -> None:
     answers = [plain("some words and more of them " * 2_300 + f"the end {number}") for number in range(8)]
-    began = time.perf_counter()
+    began = time.thread_time()  # what else the machine does while a suite runs takes none of it
     for number in range(60):
         quote = Quote(f"words that nobody said {number}", "")
         assert not any(map(quote.stands_in, answers))
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
