@@ -18,7 +18,8 @@ from cli.output import WrongUse
 from conversation.errors import InvalidInput, ParleyError
 from conversation.scrub import scrub
 from memory.config import MemoryConfig
-from memory.health import LocalHealth
+from memory.health import HealthRecord
+from memory.health_file import HealthFile
 from memory.ledger import SpendLedger
 from memory.sqlite import SqliteThreadStore
 from providers import SPECS
@@ -153,7 +154,7 @@ def build_app(env: Mapping[str, str], *, workspace: Path, adapter: str = "litell
     settings = settings.model_copy(update={"other_secrets": tuple(map(SecretStr, secrets(env)))})
     memory = _checked(lambda: MemoryConfig.from_env(env))
     catalogue, upstreams, live = _models(settings, file, home, native=(settings.adapter or adapter) == "native")
-    health = LocalHealth(failures=settings.breaker_failures, open_seconds=settings.breaker_open_seconds)
+    health = HealthRecord(settings.breaker_failures, settings.breaker_open_seconds, keeper=HealthFile(memory.health))
     ledger = SpendLedger(memory.database)
     budget = Budget(ledger, settings.daily_budget_usd)
     limits = Limits(max_window_tokens=file.threads.max_tokens if file else None)

@@ -24,6 +24,11 @@ class MemoryConfig(Frozen):
         """The file that holds threads and spending."""
         return self.home / "threads.db"
 
+    @property
+    def health(self) -> Path:
+        """The file that holds what is known of the providers' health."""
+        return self.home / "health.json"
+
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> MemoryConfig:
         """Read PARLEY_HOME and PARLEY_THREAD_TTL_DAYS. Nothing is created. Raises InvalidInput for a value that makes no sense."""

@@ -1,6 +1,6 @@
 """What is remembered about providers between requests: breakers, parking, setting aside, and the day's spending.
 
-Only protocols: the states live in memory/ (one process, or shared), and are wired at the composition root. Their methods
+Only protocols: the states live in memory/ (one process, or shared), and are wired at the composition root. Those of Health
 return at once, so that no request is slower because of them.
 """
 

@@ -13,6 +13,7 @@ from simulator import ThreadedSimulator
 from tests.gateway.client import HASTY, PROVIDERS, Client
 from tests.gateway.conftest import starting
 from tests.gateway.test_faults import BEFORE, NAMES
+from tests.main_job.process import serving
 
 BOTH = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 
@@ -90,6 +91,25 @@ async def test_an_open_breaker_passes_a_provider_over_and_a_pinned_shim_asks_it_
             assert len(sim.requests("vertex_claude")) == 2
             assert (await client.ask("vertex_claude")).status == 500
             assert len(sim.requests("vertex_claude")) == 3
+
+
+async def test_what_a_tool_of_another_process_learns_of_a_provider_the_router_knows(
+    simulated: ThreadedSimulator, sim: ThreadedSimulator, tmp_path: Path
+) -> None:
+    settings = {"PARLEY_BREAKER_FAILURES": "2", "PARLEY_BREAKER_OPEN_SECONDS": "60"}
+    sim.fault("vertex_claude", "status", status=500, times=2)
+    sim.fault("vertex_gemini", "status", status=429, headers={"retry-after": "60"}, times=1)
+    with starting(simulated, tmp_path, "--only", "router", **settings) as gateway, serving(simulated, tmp_path, **settings) as tools:
+        for _ in range(2):
+            assert tools.call("chat", prompt="x", model="vertex_claude/claude-sonnet-4-6").error["code"] == "upstream_error"
+        assert tools.call("chat", prompt="x", model="vertex_gemini").error["code"] == "rate_limited"
+        async with aiohttp.ClientSession() as session:
+            client = Client(session, gateway, sim)
+            got = await client.ask("router", model="claude-sonnet-4-6")
+            assert (got.headers["x-parley-provider"], got.headers["x-parley-attempts"]) == ("github_models", "3")
+            assert (len(sim.requests("vertex_claude")), len(sim.requests("vertex_gemini"))) == (2, 1)
+            told = (await client.get("router", "/status")).body["providers"]
+            assert "2 failures in a row" in told["vertex_claude"]["trouble"] and "rate limited" in told["vertex_gemini"]["trouble"]
 
 
 async def test_what_answers_cost_is_counted_and_the_days_limit_holds(

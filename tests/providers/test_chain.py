@@ -22,7 +22,7 @@ from conversation.errors import (
     UpstreamTimeout,
 )
 from conversation.messages import Answer, Event, Usage
-from memory.health import LocalHealth
+from memory.health import HealthRecord
 from providers.base import Call, ModelInfo, Timeouts
 from providers.budget import Budget
 from providers.causes import failure
@@ -56,10 +56,10 @@ async def begin_then_break(call: Call) -> AsyncGenerator[Event, None]:
     raise failure("truncated", "cut", provider=call.model.provider, model=call.model.id)
 
 
-def chain(*upstreams: Upstream, health: LocalHealth | None = None, **settings: Any) -> Chain:
+def chain(*upstreams: Upstream, health: HealthRecord | None = None, **settings: Any) -> Chain:
     named = {upstream.name: upstream for upstream in upstreams}
     settings.setdefault("timeouts", Timeouts(first_byte=5, idle=5, total=10))
-    return Chain(named.__getitem__, health or LocalHealth(), **settings)
+    return Chain(named.__getitem__, health or HealthRecord(), **settings)
 
 
 async def body(chosen: ModelInfo) -> Mapping[str, Any]:
@@ -208,7 +208,7 @@ async def test_a_window_that_cannot_be_built_counts_as_too_long_without_a_call()
 
 async def test_an_open_breaker_is_passed_by_and_named() -> None:
     a = Upstream("a", "!overloaded")
-    asking = chain(a, Upstream("b", "yes"), health=LocalHealth(failures=2, open_seconds=60))
+    asking = chain(a, Upstream("b", "yes"), health=HealthRecord(failures=2, open_seconds=60))
     for _ in range(2):
         await asking.ask([model("a"), model("b")], body)
     last = await outcome(asking.ask([model("a"), model("b")], body))
@@ -218,7 +218,7 @@ async def test_an_open_breaker_is_passed_by_and_named() -> None:
 
 async def test_hangs_open_the_breaker() -> None:
     a = Upstream("a", hang)
-    asking = chain(a, timeouts=Timeouts(first_byte=0.02), health=LocalHealth(failures=2, open_seconds=60))
+    asking = chain(a, timeouts=Timeouts(first_byte=0.02), health=HealthRecord(failures=2, open_seconds=60))
     for _ in range(2):
         with pytest.raises(UpstreamTimeout):
             await asking.ask([model("a")], body)
@@ -229,7 +229,7 @@ async def test_hangs_open_the_breaker() -> None:
 
 async def test_exactly_one_of_ten_callers_probes_when_half_open() -> None:
     now = [0.0]
-    health = LocalHealth(failures=1, open_seconds=10, clock=lambda: now[0])
+    health = HealthRecord(failures=1, open_seconds=10, clock=lambda: now[0])
     gate = asyncio.Event()
 
     async def slow(call: Call) -> AsyncGenerator[Event, None]:
@@ -255,7 +255,7 @@ async def test_exactly_one_of_ten_callers_probes_when_half_open() -> None:
 
 async def test_a_cancelled_probe_leaves_the_place_to_the_next_caller() -> None:
     now = [0.0]
-    health = LocalHealth(failures=1, open_seconds=10, clock=lambda: now[0])
+    health = HealthRecord(failures=1, open_seconds=10, clock=lambda: now[0])
     a = Upstream("a", "!overloaded", hang, "back")
     asking = chain(a, health=health)
     with suppress(Overloaded):
@@ -273,7 +273,7 @@ async def test_a_cancelled_probe_leaves_the_place_to_the_next_caller() -> None:
 
 async def test_retry_after_parks_the_provider_and_is_never_slept() -> None:
     a = Upstream("a", "!rate_limited 99999999")
-    health = LocalHealth()
+    health = HealthRecord()
     asking = chain(a, Upstream("b", "yes"), health=health)
     await asking.ask([model("a"), model("b")], body)
     assert await outcome(asking.ask([model("a", "other"), model("b")], body)) == [("a", "parked"), ("b", "ok")]
@@ -333,7 +333,7 @@ async def test_a_defect_in_an_adapter_is_not_taken_for_a_failing_provider() -> N
         raise ZeroDivisionError
         yield {}
 
-    health = LocalHealth(failures=1)
+    health = HealthRecord(failures=1)
     with pytest.raises(ZeroDivisionError):
         await chain(Upstream("a", defect), health=health).ask([model("a")], body)
     assert health.snapshot() == {}

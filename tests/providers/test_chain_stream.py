@@ -19,7 +19,7 @@ from conversation.errors import (
     UpstreamTimeout,
 )
 from conversation.messages import Event
-from memory.health import LocalHealth
+from memory.health import HealthRecord
 from memory.ledger import SpendLedger
 from providers.base import Call, Timeouts
 from providers.budget import Budget
@@ -75,7 +75,7 @@ async def test_what_nobody_else_could_do_better_is_raised_at_once() -> None:
 
 
 async def test_after_content_an_answer_that_breaks_off_is_an_error_and_nobody_else_is_asked() -> None:
-    other, health, seen = Upstream("b", "no"), LocalHealth(failures=1), list[Event]()
+    other, health, seen = Upstream("b", "no"), HealthRecord(failures=1), list[Event]()
     asked = chain(Upstream("a", begin_then_break), other, health=health)
     async with asked.stream([A, B], body) as streaming:
         assert await streaming.begins()
@@ -145,7 +145,7 @@ async def test_of_two_that_hedge_the_one_left_goes_on_when_the_other_fails() -> 
 
 
 async def test_an_open_breaker_keeps_a_model_from_being_asked_unless_always() -> None:
-    first, health = Upstream("a", "first"), LocalHealth(failures=1)
+    first, health = Upstream("a", "first"), HealthRecord(failures=1)
     health.failed("a", "m")
     asked = chain(first, Upstream("b", "second"), health=health)
     assert (await told(asked))[1] == "b" and first.calls == []
@@ -166,7 +166,7 @@ async def test_without_a_route_there_is_nobody_to_ask() -> None:
 
 
 async def test_a_rate_limit_parks_the_provider_for_later_requests() -> None:
-    health = LocalHealth()
+    health = HealthRecord()
     with pytest.raises(RateLimited):
         async with chain(Upstream("a", "!rate_limited 9"), health=health).stream([A], body) as streaming:
             await streaming.begins()

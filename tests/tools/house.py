@@ -13,7 +13,7 @@ from mcp.types import CallToolResult, TextContent
 
 from conversation.messages import Event
 from conversation.threads import ThreadStore
-from memory.health import LocalHealth
+from memory.health import HealthRecord
 from memory.in_process import InProcessThreadStore
 from providers.base import Call, ModelInfo, ProviderSpec
 from providers.budget import Budget
@@ -73,7 +73,7 @@ class House:
         aliases: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.upstreams = {name: Upstream(name, f"I am {name}") for name in MODELS}
-        self.health = LocalHealth()
+        self.health = HealthRecord()
         self.store = store or InProcessThreadStore()
         specs = [
             ProviderSpec(
