@@ -82,6 +82,10 @@ class Answer(Frozen):
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    written_tokens: int = 0
+    """Of the input, what was written to the provider's cache."""
+    written_for_an_hour: int = 0
+    """Of what was written, what is kept for an hour instead of minutes."""
     cost_usd: float | None = None
     complete: bool = False
 
@@ -138,6 +142,8 @@ class Fold:
             input_tokens=self._count("input_tokens") + read + written,
             output_tokens=self._count("output_tokens"),
             cached_tokens=read,
+            written_tokens=written,
+            written_for_an_hour=int(_amount(_fields(self._usage.get("cache_creation")).get("ephemeral_1h_input_tokens")) or 0),
             cost_usd=_amount(self._usage.get("cost_usd")),
             complete=self._stopped and self._stop_reason is not None,
         )

@@ -97,7 +97,26 @@ CREATE TABLE spend (day TEXT PRIMARY KEY, usd REAL NOT NULL) STRICT, WITHOUT ROW
 CREATE TABLE pings (one INTEGER PRIMARY KEY CHECK (one = 1), at TEXT NOT NULL) STRICT;
 """
 
-MIGRATIONS = (_FIRST,)
+# What was spent before is known by its day only.
+_SPENDING = """
+CREATE TABLE spending (
+    day TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    session TEXT NOT NULL,
+    requests INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cached_tokens INTEGER NOT NULL,
+    usd REAL NOT NULL,
+    unpriced INTEGER NOT NULL,
+    PRIMARY KEY (day, provider, model, session)
+) STRICT, WITHOUT ROWID;
+INSERT INTO spending SELECT day, '', '', '', 0, 0, 0, 0, usd, 0 FROM spend;
+DROP TABLE spend;
+"""
+
+MIGRATIONS = (_FIRST, _SPENDING)
 
 
 def version(sql: Sql) -> int:

@@ -1,13 +1,23 @@
-"""What was spent on which day: one sum a day, shared by every process on the same state folder."""
+"""What was spent: an account for every day, provider, model and session, shared by every process on the same state folder."""
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
-from memory._sql import Sql
+from conversation.spending import Account, Rows, Spent
+from memory._sql import Sql, clean
 from memory.sqlite import Database
+
+_ADD = """
+INSERT INTO spending VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (day, provider, model, session) DO UPDATE SET
+    requests = requests + excluded.requests, input_tokens = input_tokens + excluded.input_tokens,
+    output_tokens = output_tokens + excluded.output_tokens, cached_tokens = cached_tokens + excluded.cached_tokens,
+    usd = usd + excluded.usd, unpriced = unpriced + excluded.unpriced
+"""
+_WHOLE = len(Account._fields)
 
 
 class SpendLedger:
@@ -18,43 +28,33 @@ class SpendLedger:
 
     async def spent(self, day: str) -> float:
         """Return what all processes spent on a day, in USD."""
+        text = "SELECT total(usd) FROM spending WHERE day = ?"
+        return await self._database.run(lambda sql: sql.execute(text, (day,)).fetchone()[0], write=False)
 
-        def read(sql: Sql) -> float:
-            row = sql.execute("SELECT usd FROM spend WHERE day = ?", (day,)).fetchone()
-            return 0.0 if row is None else row[0]
+    async def add(self, rows: Mapping[Account, Spent]) -> None:
+        """Add to accounts, in one transaction; what is not a number of dollars is counted as a price that is not known."""
+
+        def write(sql: Sql) -> None:
+            for account, spent in rows.items():
+                sql.execute(_ADD, (*map(clean, account), *_sound(spent)))
+
+        await self._database.run(write, write=True)
+
+    async def accounts(self, since: str, until: str) -> Rows:
+        """Return every account of the days from `since` to `until`, both included, the oldest day first."""
+
+        def read(sql: Sql) -> Rows:
+            found = sql.execute("SELECT * FROM spending WHERE day BETWEEN ? AND ? ORDER BY day", (since, until)).fetchall()
+            return [(Account(*row[:_WHOLE]), Spent(*row[_WHOLE:])) for row in found]
 
         return await self._database.run(read, write=False)
-
-    async def add(self, day: str, usd: float) -> None:
-        """Add to a day; what is not a positive number of dollars is passed over."""
-        if not _counts(usd):
-            return
-        text = "INSERT INTO spend(day, usd) VALUES (?, ?) ON CONFLICT (day) DO UPDATE SET usd = usd + excluded.usd"
-        await self._database.run(lambda sql: sql.execute(text, (day, usd)), write=True)
 
     async def aclose(self) -> None:
         """Close the file."""
         await self._database.aclose()
 
 
-class InProcessLedger:
-    """A ledger that ends with the process."""
-
-    def __init__(self) -> None:
-        self._days: defaultdict[str, float] = defaultdict(float)
-
-    async def spent(self, day: str) -> float:
-        """Return what this process spent on a day, in USD."""
-        return self._days.get(day, 0.0)
-
-    async def add(self, day: str, usd: float) -> None:
-        """Add to a day; what is not a positive number of dollars is passed over."""
-        if _counts(usd):
-            self._days[day] += usd
-
-    async def aclose(self) -> None:
-        """Nothing is held."""
-
-
-def _counts(usd: float) -> bool:
-    return math.isfinite(usd) and usd > 0
+def _sound(spent: Spent) -> Spent:
+    if math.isfinite(spent.usd) and spent.usd >= 0:
+        return spent
+    return spent._replace(usd=0.0, unpriced=spent.requests)

@@ -87,6 +87,8 @@ class Race:
     """Somebody is shown the answer as it comes, so that nobody else is asked once it has begun."""
     always: bool = False
     """Ask also what the health record says not to ask."""
+    session: str = ""
+    """Whose spending it is."""
     tries: list[Try] = field(default_factory=list[Try])
     errors: list[ProviderError] = field(default_factory=list[ProviderError])
     running: dict[asyncio.Task[Answer], Try] = field(default_factory=dict[asyncio.Task[Answer], Try])

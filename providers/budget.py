@@ -1,16 +1,18 @@
-"""The daily spending limit, over a ledger that every process shares."""
+"""What is spent, counted in a ledger that every process shares, and the limit of a day."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Protocol
 
 from conversation.errors import BudgetExceeded, StoreError
-from providers.health import Ledger
+from conversation.messages import Usage
+from conversation.spending import Account, Spent
+from providers.base import ModelInfo
 
 log = logging.getLogger(__name__)
 
@@ -18,19 +20,32 @@ NEAR = 0.8
 """From this part of the limit on, answers carry the warning budget_near."""
 
 
-def _today() -> str:
+class Ledger(Protocol):
+    """The accounts, kept for good."""
+
+    async def spent(self, day: str) -> float:
+        """Return the sum of a day, in USD. Raises StoreError."""
+        ...
+
+    async def add(self, rows: Mapping[Account, Spent]) -> None:
+        """Add to accounts, all or none. Raises StoreError."""
+        ...
+
+
+def today() -> str:
+    """Return the day it is, in UTC."""
     return time.strftime("%Y-%m-%d", time.gmtime())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Budget:
     """Counts spending and refuses calls beyond `limit_usd` a UTC day; None counts without a limit."""
 
     ledger: Ledger
     limit_usd: float | None = None
-    today: Callable[[], str] = _today
-    _waiting: dict[str, float] = field(default_factory=dict[str, float], init=False, repr=False, compare=False)
-    _counting: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]], init=False, repr=False, compare=False)
+    today: Callable[[], str] = today
+    _waiting: dict[Account, Spent] = field(default_factory=dict[Account, Spent], init=False, repr=False)
+    _counting: asyncio.Task[None] | None = field(default=None, init=False, repr=False)
 
     async def check(self) -> None:
         """Raise BudgetExceeded when the day's limit is reached."""
@@ -40,40 +55,32 @@ class Budget:
         if spent >= self.limit_usd:
             raise BudgetExceeded(f"Today's spending of ${spent:.2f} has reached the limit of ${self.limit_usd:.2f}.")
 
-    async def add(self, usd: float | None) -> None:
-        """Count the cost of one answer; an unknown cost counts nothing. A count that cannot be kept does not cost the answer.
+    def note(self, model: ModelInfo, usage: Usage, session: str = "") -> None:
+        """Count what an answer took, or what there was of it; in the background, in one sum for all that come meanwhile."""
+        account = Account(self.today(), model.provider, model.id, session)
+        self._waiting[account] = self._waiting.get(account, Spent()).plus(Spent.of(usage))
+        if self._counting is None or self._counting.done():
+            self._counting = asyncio.create_task(self._count(), name="count what was spent")
 
-        Without a limit no call depends on the count, so it is kept in the background, in one sum for all that come while it is.
-        """
-        if not usd:
-            return
+    async def settle(self) -> None:
+        """Where there is a limit, wait until all is counted, so that the next call is measured by it, in whichever process."""
         if self.limit_usd is not None:
-            await asyncio.shield(self._start(self._count(self.today(), usd)))
-            return
-        today = self.today()
-        self._waiting[today] = self._waiting.get(today, 0.0) + usd
-        if not self._counting:
-            self._start(self._count_waiting())
-
-    def _start(self, counting: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(counting, name="count what was spent")
-        self._counting.add(task)
-        task.add_done_callback(self._counting.discard)
-        return task
-
-    async def _count_waiting(self) -> None:
-        while self._waiting:
-            await self._count(*self._waiting.popitem())
+            await self.aclose()
 
     async def aclose(self) -> None:
         """Wait for what is still being counted."""
-        await asyncio.gather(*self._counting)
+        if self._counting is not None:
+            await asyncio.shield(self._counting)
 
-    async def _count(self, day: str, usd: float) -> None:
-        try:
-            await self.ledger.add(day, usd)
-        except StoreError as error:
-            log.warning("$%.4f were spent and could not be counted: %s", usd, error.code)
+    async def _count(self) -> None:
+        """Count what waits. What cannot be counted costs no answer."""
+        while self._waiting:
+            rows, self._waiting = self._waiting, {}
+            try:
+                await self.ledger.add(rows)
+            except StoreError as error:
+                usd = sum(spent.usd for spent in rows.values())
+                log.warning("$%.4f were spent and could not be counted: %s", usd, error.code)
 
     async def near(self) -> str | None:
         """Return a sentence when most of the day's limit is spent, else None."""

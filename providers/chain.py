@@ -15,7 +15,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from conversation.errors import AllProvidersFailed, ContextTooLong, NotConfigured, ParleyError, ProviderError
-from conversation.messages import Answer, Attempt, Fold, Frozen, Usage
+from conversation.messages import Answer, Attempt, Event, Fold, Frozen, Usage
 from providers._race import Race, Streaming, Try, deadlines
 from providers.base import Call, ModelInfo, Provider, Timeouts
 from providers.budget import Budget
@@ -82,15 +82,15 @@ class Chain:
 
     @asynccontextmanager
     async def stream(
-        self, routes: Sequence[ModelInfo], prepare: Prepare, *, larger: Sequence[ModelInfo] = (), always: bool = False
+        self, routes: Sequence[ModelInfo], prepare: Prepare, *, always: bool = False, session: str = ""
     ) -> AsyncGenerator[Streaming]:
         """Give the first answer of `routes` whose content begins, to be passed on as it comes; leaving closes the upstream.
 
         Until content begins everything is as in `ask`, and `begins` raises the same. From then on nobody else is asked. `always`
-        asks also what the health record says not to ask.
+        asks also what the health record says not to ask; `session` is whose spending it is.
         """
-        race = await self._race(routes, larger, None)
-        race.streaming, race.always = True, always
+        race = await self._race(routes, (), None)
+        race.streaming, race.always, race.session = True, always, session
         running = asyncio.create_task(self._reply(race, prepare, _silent))
         try:
             yield Streaming(race, running)
@@ -122,10 +122,9 @@ class Chain:
             answer, winner = await self._run(race, prepare, progress)
         finally:
             await _stop(*race.running)
-        usage = usage_of(answer, winner.model)
         if self._budget is not None:
-            await self._budget.add(usage.cost_usd)
-        return Reply(answer=answer, model=winner.model, usage=usage, attempts=race.attempts())
+            await self._budget.settle()
+        return Reply(answer=answer, model=winner.model, usage=usage_of(answer, winner.model), attempts=race.attempts())
 
     async def _run(self, race: Race, prepare: Prepare, progress: Progress) -> tuple[Answer, Try]:
         while race.queue or race.running:
@@ -198,30 +197,19 @@ class Chain:
         return failure(refusal.cause, message, provider=model.provider, model=model.id, retry_after=refusal.seconds)
 
     async def _attempt(self, race: Race, attempt: Try, prepare: Prepare) -> Answer:
-        """Return one model's whole answer, with its deadlines kept and its health recorded."""
-        model = attempt.model
-        settled = False
+        """Return one model's whole answer, with its deadlines kept, its health recorded and its cost counted."""
+        model, folding, settled = attempt.model, Fold(), False
         try:
             provider = self._provider(model.provider)
             await provider.ready()
-            body = await prepare(model)
+            call = _call(model, await prepare(model))
             attempt.began = self._clock()
             async with deadlines(race, attempt, self._timeouts.of(model), self._left(race)) as heard:
-                folding = Fold()
-                async with aclosing(provider.stream(_call(model, body))) as events:
-                    async for event in events:
-                        heard(event)
-                        if not race.streaming:
-                            folding.add(event)
-                            continue
-                        if event["type"] != "content_block_delta":
-                            folding.add(event)  # for the usage: nobody asks for the text of an answer that is passed on
-                        attempt.passing.put(event)
-            answer = folding.answer()
+                await _listen(provider.stream(call), race, attempt, heard, folding)
             self._health.succeeded(model.provider, model.id)
             settled = True
             attempt.end(self._clock(), "ok")
-            return answer
+            return folding.answer()
         except ContextTooLong as error:
             attempt.end(self._clock(), error.cause, error.status)
             raise
@@ -235,6 +223,13 @@ class Chain:
                 attempt.end(self._clock(), "cancelled")
             if not settled:
                 self._health.released(model.provider, model.id)
+            self._count(attempt, folding.answer(), race.session)
+
+    def _count(self, attempt: Try, answer: Answer, session: str) -> None:
+        """Count what an attempt cost: its answer, or what the upstream had told of one that was broken off."""
+        broken = attempt.outcome != "ok"
+        if self._budget is not None and (answer.input_tokens or not broken):
+            self._budget.note(attempt.model, usage_of(answer, attempt.model, partly=broken), session)
 
     def _left(self, race: Race) -> float | None:
         """Return the seconds the request has left; None without a deadline."""
@@ -277,6 +272,20 @@ class Chain:
         )
         failed.errors = tuple(race.errors)
         return failed
+
+
+async def _listen(
+    events: AsyncGenerator[Event, None], race: Race, attempt: Try, heard: Callable[[Event], None], folding: Fold
+) -> None:
+    """Take an answer's events as they come, and close the upstream."""
+    async with aclosing(events):
+        async for event in events:
+            heard(event)
+            if race.streaming:
+                attempt.passing.put(event)
+            # Nobody asks for the text of an answer that is passed on: only for its usage.
+            if not race.streaming or event["type"] != "content_block_delta":
+                folding.add(event)
 
 
 def _call(model: ModelInfo, body: Mapping[str, Any]) -> Call:

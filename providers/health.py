@@ -1,7 +1,7 @@
-"""What is remembered about providers between requests: breakers, parking, setting aside, and the day's spending.
+"""What is remembered about providers between requests: breakers, parking, setting aside.
 
-Only protocols: the states live in memory/ (one process, or shared), and are wired at the composition root. Those of Health
-return at once, so that no request is slower because of them.
+Only a protocol: the state lives in memory/ (one process's, or shared), and is wired at the composition root. Its methods return at
+once, so that no request is slower because of them.
 """
 
 from __future__ import annotations
@@ -57,10 +57,3 @@ class Health(Protocol):
     def snapshot(self) -> dict[str, str]:
         """Return the reason for each provider that is not healthy now."""
         ...
-
-
-class Ledger(Protocol):
-    """The day's spending in USD; days are UTC dates such as 2026-11-23."""
-
-    async def spent(self, day: str) -> float: ...
-    async def add(self, day: str, usd: float) -> None: ...

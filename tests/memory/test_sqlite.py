@@ -17,6 +17,7 @@ import pytest
 
 from conversation.errors import StoreBusy, StoreError, StoreUnavailable, ThreadConflict, ThreadNotFound
 from conversation.threads import NewTurn
+from memory._schema import MIGRATIONS
 from memory.ledger import SpendLedger
 from memory.sqlite import Database, SqliteThreadStore
 from tests.memory.contract import DAY, TTL_DAYS, Clock, OpenStore, ThreadStoreContract, answer, attachment, said, say, user
@@ -303,17 +304,28 @@ async def test_a_database_of_a_newer_version_is_left_alone(open_store: OpenStore
 @pytest.mark.parametrize(("pragma", "message"), [("query_only = 1", "read-only"), ("max_page_count = 1", "full")])
 async def test_a_write_that_fails_is_undone_and_the_next_one_works(file: Path, pragma: str, message: str) -> None:
     database = Database(file)
-    await database.run(lambda sql: sql.execute("INSERT INTO spend VALUES ('a', 1)").fetchall(), write=True)
+    await database.run(lambda sql: sql.execute("INSERT INTO tombstones VALUES ('a', 'deleted', '')").fetchall(), write=True)
     await database.run(lambda sql: sql.execute(f"PRAGMA {pragma}").fetchall(), write=False)
     with pytest.raises(StoreUnavailable, match=message) as caught:
         await database.run(
-            lambda sql: [sql.execute("INSERT INTO spend VALUES (?, 1)", (f"{n}" + "x" * 5000,)) for n in range(100)], write=True
+            lambda sql: [sql.execute("INSERT INTO tombstones VALUES (?, 'deleted', '')", (f"{n}" + "x" * 5000,)) for n in range(100)],
+            write=True,
         )
     assert_discreet(caught.value, file)
-    rows = await database.run(lambda sql: sql.execute("SELECT day FROM spend").fetchall(), write=False)
+    rows = await database.run(lambda sql: sql.execute("SELECT thread_id FROM tombstones").fetchall(), write=False)
     assert rows == [("a",)]
-    await database.run(lambda sql: sql.execute("INSERT INTO spend VALUES ('b', 1)").fetchall(), write=True)
+    await database.run(lambda sql: sql.execute("INSERT INTO tombstones VALUES ('b', 'deleted', '')").fetchall(), write=True)
     await database.aclose()
+
+
+async def test_what_a_file_of_the_first_schema_says_was_spent_is_kept(file: Path) -> None:
+    file.parent.mkdir()
+    with closing(apsw.Connection(str(file))) as connection:
+        connection.execute(MIGRATIONS[0])
+        connection.execute("INSERT INTO spend VALUES ('2027-01-01', 1.5), ('2027-01-02', 0.25); PRAGMA user_version = 1")
+    ledger = SpendLedger(file)
+    assert (await ledger.spent("2027-01-01"), await ledger.spent("2027-01-02")) == (1.5, 0.25)
+    await ledger.aclose()
 
 
 async def test_a_fault_without_a_sentence_of_its_own_is_named_by_its_kind(file: Path) -> None:

@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from conversation.spending import Account, Spent
 from conversation.threads import NewTurn
 from memory.ledger import SpendLedger
 from memory.sqlite import SqliteThreadStore
@@ -28,7 +29,7 @@ async def write(file: Path, thread_id: str, count: int, name: str) -> None:
         text = f"{name}/{number}"
         started = await store.begin(NewTurn(role="user", content=text), workspace="/w", thread_id=thread_id)
         await store.complete(started.exchange_id, [NewTurn(role="assistant", content=f"{text}!")])
-        await ledger.add("2027-01-01", 0.25)
+        await ledger.add({Account("2027-01-01", "p", "m", name): Spent(1, usd=0.25)})
     await ledger.aclose()
     await store.aclose()
 

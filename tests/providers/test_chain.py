@@ -19,9 +19,11 @@ from conversation.errors import (
     Overloaded,
     ParleyError,
     RateLimited,
+    StoreUnavailable,
     UpstreamTimeout,
 )
 from conversation.messages import Answer, Event, Usage
+from conversation.spending import Account, Spent
 from memory.health import HealthRecord
 from providers.base import Call, ModelInfo, Timeouts
 from providers.budget import Budget
@@ -29,6 +31,7 @@ from providers.causes import failure
 from providers.chain import Chain, Reply
 from providers.pricing import usage_of
 from tests.providers.played import Upstream, answer
+from tests.purse import Purse
 
 
 def model(provider: str, name: str = "m", **facts: Any) -> ModelInfo:
@@ -345,19 +348,6 @@ async def test_progress_names_who_is_asked_and_who_failed() -> None:
     assert said == ["asking a/m", "a/m failed (overloaded)", "asking b/m"]
 
 
-class Purse:
-    """A ledger in memory."""
-
-    def __init__(self) -> None:
-        self.days: dict[str, float] = {}
-
-    async def spent(self, day: str) -> float:
-        return self.days.get(day, 0.0)
-
-    async def add(self, day: str, usd: float) -> None:
-        self.days[day] = self.days.get(day, 0.0) + usd
-
-
 async def test_spending_is_counted_warned_of_and_stopped() -> None:
     purse = Purse()
     budget = Budget(purse, limit_usd=1.0, today=lambda: "2026-11-23")
@@ -373,54 +363,58 @@ async def test_spending_is_counted_warned_of_and_stopped() -> None:
     assert len(a.calls) == 2
 
 
+def took(usd: float | None) -> Usage:
+    return Usage(input_tokens=10, output_tokens=5, cached_tokens=2, cost_usd=usd)
+
+
 async def test_without_a_limit_spending_is_counted_only() -> None:
     purse = Purse()
-    budget = Budget(purse)
+    budget = Budget(purse, today=lambda: "2026-11-23")
     await budget.check()
-    await budget.add(2.0)
-    await budget.add(None)
+    budget.note(model("a"), took(2.0), "mine")
+    budget.note(model("a"), took(None), "mine")
     await budget.aclose()
-    assert list(purse.days.values()) == [2.0]
+    assert purse.accounts == {Account("2026-11-23", "a", "m", "mine"): Spent(2, 20, 10, 4, 2.0, unpriced=1)}
     assert await budget.near() is None
 
 
 async def test_what_is_spent_while_a_sum_is_being_counted_is_counted_as_one() -> None:
-    class Counted(Purse):
-        times = 0
-
-        async def add(self, day: str, usd: float) -> None:
-            self.times += 1
-            await asyncio.sleep(0)
-            await super().add(day, usd)
-
-    purse = Counted()
+    purse = Purse()
     budget = Budget(purse)
     for _ in range(50):
-        await budget.add(0.5)
+        budget.note(model("a"), took(0.5))
     await budget.aclose()
-    assert list(purse.days.values()) == [25.0] and purse.times == 1
+    assert (purse.total, purse.times) == (25.0, 1)
 
 
 async def test_only_with_a_limit_an_answer_waits_until_it_is_counted() -> None:
     free = asyncio.Event()
 
     class Held(Purse):
-        async def add(self, day: str, usd: float) -> None:
+        async def add(self, rows: Mapping[Account, Spent]) -> None:
             await free.wait()
-            await super().add(day, usd)
+            await super().add(rows)
 
     purse = Held()
-    counting, limiting = Budget(purse), Budget(purse, limit_usd=9.0)
-    await counting.add(2.0)
-    assert purse.days == {}
-    waiting = asyncio.create_task(limiting.add(3.0))
-    closing = asyncio.create_task(counting.aclose())
-    for _ in range(5):
+    priced = model("a", input_usd_per_mtok=1.0, output_usd_per_mtok=1.0)
+    await chain(Upstream("a", "yes"), budget=Budget(purse)).ask([priced], body)
+    waiting = asyncio.create_task(chain(Upstream("a", "yes"), budget=Budget(purse, limit_usd=9.0)).ask([priced], body))
+    for _ in range(50):
         await asyncio.sleep(0)
-    assert not waiting.done() and not closing.done()
+    assert not waiting.done() and not purse.accounts
     free.set()
-    await asyncio.gather(waiting, closing)
-    assert list(purse.days.values()) == [5.0]
+    await waiting
+    assert sum(spent.requests for spent in purse.accounts.values()) == 2
+
+
+async def test_a_ledger_that_fails_costs_no_answer(caplog: pytest.LogCaptureFixture) -> None:
+    class Full(Purse):
+        async def add(self, rows: Mapping[Account, Spent]) -> None:
+            raise StoreUnavailable("full")
+
+    budget = Budget(Full(), limit_usd=9.0)
+    await chain(Upstream("a", "yes"), budget=budget).ask([model("a", input_usd_per_mtok=1e5, output_usd_per_mtok=0.0)], body)
+    assert "$1.0000 were spent and could not be counted: store_unavailable" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -431,6 +425,11 @@ async def test_only_with_a_limit_an_answer_waits_until_it_is_counted() -> None:
             Answer(text="", input_tokens=1_000_000, cached_tokens=1_000_000, output_tokens=1_000_000),
             {"input_usd_per_mtok": 3.0, "output_usd_per_mtok": 15.0, "cached_usd_per_mtok": 0.3},
             15.3,
+        ),
+        (
+            Answer(text="", input_tokens=1_000_000, output_tokens=1, written_tokens=1_000_000, written_for_an_hour=400_000),
+            {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 0.0},
+            1.55,  # 600,000 at 1.25 and 400,000 at twice the price
         ),
         (Answer(text="uncounted"), {"input_usd_per_mtok": 3.0, "output_usd_per_mtok": 15.0}, None),
         (Answer(text="half", input_tokens=5), {"input_usd_per_mtok": 3.0, "output_usd_per_mtok": 15.0}, None),

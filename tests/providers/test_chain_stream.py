@@ -19,6 +19,7 @@ from conversation.errors import (
     UpstreamTimeout,
 )
 from conversation.messages import Event
+from conversation.spending import Account, Spent
 from memory.health import HealthRecord
 from memory.ledger import SpendLedger
 from providers.base import Call, Timeouts
@@ -27,6 +28,7 @@ from providers.causes import failure
 from providers.chain import Chain
 from tests.providers.played import Upstream, answer
 from tests.providers.test_chain import begin_then_break, begin_then_hang, body, chain, hang, model
+from tests.purse import Purse
 
 A, B = model("a", input_usd_per_mtok=1_000_000, output_usd_per_mtok=0), model("b")
 
@@ -157,6 +159,24 @@ async def test_what_an_answer_cost_is_added_to_the_day_and_the_limit_keeps_the_n
     await told(asked)
     with pytest.raises(BudgetExceeded):
         await told(asked)
+
+
+async def test_a_session_pays_for_an_answer_that_it_left_and_for_one_that_broke_off_as_far_as_they_were_counted() -> None:
+    purse = Purse()
+    budget = Budget(purse, today=lambda: "2026-11-23")
+    asked = chain(Upstream("a", begin_then_break), budget=budget)
+    with pytest.raises(UpstreamError):
+        async with asked.stream([A], body, session="mine") as streaming:
+            await streaming.begins()
+            assert [batch async for batch in streaming.batches()]
+    async with chain(Upstream("a", begin_then_hang), budget=budget).stream([A], body, session="mine") as streaming:
+        await streaming.begins()
+    async with chain(Upstream("a", hang), budget=budget).stream([A], body, session="mine") as streaming:
+        assert not await streaming.begins(0.01)
+    await budget.aclose()
+    ((account, spent),) = purse.accounts.items()
+    assert account == Account("2026-11-23", "a", "m", "mine")
+    assert spent == Spent(requests=2, input_tokens=20, usd=20.0)
 
 
 async def test_without_a_route_there_is_nobody_to_ask() -> None:

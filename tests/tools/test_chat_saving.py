@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ import pytest
 
 from conversation.errors import StoreBusy, StoreUnavailable, ThreadExpired
 from conversation.messages import Event
+from conversation.spending import Account, Spent
 from conversation.threads import NewTurn, Started, Turn
 from memory.in_process import InProcessThreadStore
 from providers.base import Call
 from providers.budget import Budget
+from tests.purse import Purse
 from tests.tools.house import House, answer, silence
 from tools.limits import Limits
 
@@ -23,19 +25,6 @@ UNKNOWN = "6f1c0c1e-0000-4000-8000-000000000000"
 
 
 # --- the budget --------------------------------------------------------------------------------------------------------
-
-
-class Purse:
-    """A ledger in memory."""
-
-    def __init__(self, spent: float) -> None:
-        self.total = spent
-
-    async def spent(self, day: str) -> float:
-        return self.total
-
-    async def add(self, day: str, usd: float) -> None:
-        self.total += usd
 
 
 async def test_a_spent_budget_refuses_before_anything_is_asked_or_recorded(workspace: Path) -> None:
@@ -122,7 +111,7 @@ async def test_a_thread_that_cannot_be_read_is_an_error(workspace: Path, error: 
 
 async def test_a_count_that_cannot_be_kept_does_not_cost_the_answer(workspace: Path) -> None:
     class Broken(Purse):
-        async def add(self, day: str, usd: float) -> None:
+        async def add(self, rows: Mapping[Account, Spent]) -> None:
             raise StoreUnavailable("The disk is full.")
 
     assert (await House(workspace, budget=Budget(Broken(0), None)).call("chat", {"prompt": "x"}))["turn"] == 2

@@ -15,6 +15,7 @@ from conversation.threads import NewTurn, Turn
 from memory.in_process import InProcessThreadStore
 from providers.base import Call
 from providers.budget import Budget
+from tests.purse import Purse
 from tests.tools.house import MODELS, House, answer
 from tests.tools.panels import (
     CLAUDE,
@@ -127,13 +128,7 @@ async def test_statements_left_out_are_said_to_be_lost_when_nothing_was_saved(wo
 
 
 async def test_a_spent_budget_asks_nobody(workspace: Path) -> None:
-    class Purse:
-        async def spent(self, day: str) -> float:
-            return 5.0
-
-        async def add(self, day: str, usd: float) -> None: ...
-
-    house = House(workspace, budget=Budget(Purse(), 5.0))
+    house = House(workspace, budget=Budget(Purse(5.0), 5.0))
     (workspace / "a.py").write_text("A = 1\n")
     for name, arguments in (("consensus", {"prompt": QUESTION}), ("codereview", {"paths": ["a.py"]})):
         assert (await house.error(name, arguments))["code"] == "budget_exceeded"

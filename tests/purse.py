@@ -1,0 +1,27 @@
+"""A ledger in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from conversation.spending import Account, Spent
+
+
+class Purse:
+    """Holds so much already, whatever the day, and all that is added; `times` it was added to."""
+
+    def __init__(self, held: float = 0.0) -> None:
+        self.held, self.times = held, 0
+        self.accounts: dict[Account, Spent] = {}
+
+    @property
+    def total(self) -> float:
+        return self.held + sum(spent.usd for spent in self.accounts.values())
+
+    async def spent(self, day: str) -> float:
+        return self.total
+
+    async def add(self, rows: Mapping[Account, Spent]) -> None:
+        self.times += 1
+        for account, spent in rows.items():
+            self.accounts[account] = self.accounts.get(account, Spent()).plus(spent)
