@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -34,6 +34,8 @@ class ChainSection(Section):
     idle_timeout: Seconds | None = None
     total_timeout: Seconds | None = None
     hedge_after: Seconds | None = None
+    strategy: Literal["priority", "cost", "latency", "availability"] | None = None
+    sticky_seconds: float | None = Field(default=None, ge=0)
     breaker_failures: int | None = Field(default=None, ge=1, le=1_000_000)
     breaker_open_seconds: Seconds | None = None
 
@@ -119,6 +121,8 @@ VARIABLE_OF: Mapping[tuple[str, str], str] = {
     ("chain", "idle_timeout"): "PARLEY_IDLE_TIMEOUT",
     ("chain", "total_timeout"): "PARLEY_TOTAL_TIMEOUT",
     ("chain", "hedge_after"): "PARLEY_HEDGE_AFTER",
+    ("chain", "strategy"): "PARLEY_STRATEGY",
+    ("chain", "sticky_seconds"): "PARLEY_STICKY_SECONDS",
     ("chain", "breaker_failures"): "PARLEY_BREAKER_FAILURES",
     ("chain", "breaker_open_seconds"): "PARLEY_BREAKER_OPEN_SECONDS",
     ("budget", "daily_usd"): "PARLEY_DAILY_BUDGET_USD",

@@ -68,6 +68,8 @@ VARIABLES: tuple[Variable, ...] = (
         ("PARLEY_IDLE_TIMEOUT", "60", "seconds of silence after that"),
         ("PARLEY_TOTAL_TIMEOUT", "600", "seconds"),
         ("PARLEY_HEDGE_AFTER", "", "seconds of silence after which the next provider is asked as well (never)"),
+        ("PARLEY_STRATEGY", "priority", "whom the router asks first: priority (the chain), cost, latency or availability"),
+        ("PARLEY_STICKY_SECONDS", "3600", "seconds a conversation stays with its provider on the router; 0: every request by the strategy"),
         ("PARLEY_BREAKER_FAILURES", "5", "failures in a row that open a breaker"),
         ("PARLEY_BREAKER_OPEN_SECONDS", "10", "seconds it stays open"),
         ("PARLEY_TOOLS", "", "tools that are registered, comma-separated (all)"),

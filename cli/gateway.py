@@ -11,6 +11,7 @@ import socket
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,11 +20,14 @@ from cli._exit import ExitWatch
 from cli._http_app import RunningCalls, build_app
 from cli._http_ports import BindError, PortTakenError, listen
 from cli.http import EXIT_GRACE, MAX_SESSIONS, Listener, config
+from conversation.errors import StoreError
 from gateway.errors import TYPES
 from gateway.guard import Guard, check_bind, url_host
-from gateway.routing import pinned, routed
+from gateway.routing import Chained, Pinned
 from gateway.shim import MAX_BODY_BYTES, Shim
+from gateway.sticky import Sticky
 from providers.base import ModelInfo
+from providers.budget import Budget
 from tools.app import App
 from tools.mcp import build_server
 
@@ -113,10 +117,6 @@ def build_shim(app: App, name: str, mcp: ASGIApp | None = None) -> Shim:
     """Return one shim, pinned to the provider it is named after, or the router."""
     catalogue = app.catalogue
 
-    def at_provider(asked: str) -> Sequence[ModelInfo]:
-        found = pinned(catalogue, name, asked)
-        return () if found is None else (found,)
-
     def models() -> Sequence[ModelInfo]:
         return [model for provider in (catalogue.chain if name == ROUTER else (name,)) for model in catalogue.models(provider)]
 
@@ -130,17 +130,21 @@ def build_shim(app: App, name: str, mcp: ASGIApp | None = None) -> Shim:
     return Shim(
         name=name,
         chain=app.chain,
-        routes=(lambda asked: routed(catalogue, asked)) if name == ROUTER else at_provider,
+        routes=_chained(app) if name == ROUTER else Pinned(catalogue, name),
         pinned=name != ROUTER,
         models=models,
         problem=problem,
         scrub=app.scrub,
         mcp=mcp,
-        status=(lambda: _status(app)) if name == ROUTER else None,
+        status=partial(_status, app) if name == ROUTER else None,
     )
 
 
-def _status(app: App) -> Mapping[str, Any]:
+def _chained(app: App) -> Chained:
+    return Chained(app.catalogue, app.chain.lately, app.strategy, Sticky(app.sticky_seconds))
+
+
+async def _status(app: App) -> Mapping[str, Any]:
     troubles = app.health.snapshot()
     providers = {
         one.name: {"port": one.port, "configured": app.catalogue.configured(one.name), "trouble": troubles.get(one.name)}
@@ -151,8 +155,18 @@ def _status(app: App) -> Mapping[str, Any]:
         "warm": app.is_warm(),
         "chain": list(app.catalogue.chain),
         "providers": providers,
+        "strategy": app.strategy,
+        "spending": await _spending(app.budget),
         "tasks": len(asyncio.all_tasks()),
     }
+
+
+async def _spending(budget: Budget | None) -> Mapping[str, Any] | None:
+    """Return what was spent today, None where that cannot be read."""
+    try:
+        return None if budget is None else {**await budget.of_today(), "limit_usd": budget.limit_usd}
+    except StoreError:
+        return None  # the rest of the status is known all the same
 
 
 def _shape(kind: str, message: str) -> Mapping[str, object]:

@@ -170,6 +170,8 @@ def build_app(env: Mapping[str, str], *, workspace: Path, adapter: str = "litell
         version=parley_version(),
         git_env={name: env[name] for name in GIT_ENVIRONMENT if name in env},
         budget=budget,
+        strategy=settings.strategy,
+        sticky_seconds=settings.sticky_seconds,
         limits=limits,
         roles=_role_book(home, _role_folders(path, file), workspace, files),
         scrub=partial(scrub, secrets=settings.secrets(), home=env.get("HOME", "")),

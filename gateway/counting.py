@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
+from conversation.messages import fields, objects
 from conversation.tokens import estimate_tokens, image_size, image_tokens
 
 _MESSAGE = 4
@@ -16,23 +17,18 @@ _TOOL = 16
 def count(body: Mapping[str, Any]) -> int:
     """Return about how many input tokens a Messages API body is: system, messages, tools and their results, images."""
     total = _content(body.get("system"))
-    total += sum(_MESSAGE + _content(message.get("content")) for message in _objects(body.get("messages")))
-    total += sum(_TOOL + estimate_tokens(orjson.dumps(tool).decode()) for tool in _objects(body.get("tools")))
+    total += sum(_MESSAGE + _content(message.get("content")) for message in objects(body.get("messages")))
+    total += sum(_TOOL + estimate_tokens(orjson.dumps(tool).decode()) for tool in objects(body.get("tools")))
     return max(1, total)
 
 
 def _content(content: Any) -> int:
-    return estimate_tokens(content) if isinstance(content, str) else sum(map(_block, _objects(content)))
-
-
-def _objects(value: Any) -> list[Mapping[str, Any]]:
-    return [one for one in cast("list[Any]", value) if isinstance(one, dict)] if isinstance(value, list) else []
+    return estimate_tokens(content) if isinstance(content, str) else sum(map(_block, objects(content)))
 
 
 def _block(block: Mapping[str, Any]) -> int:
-    source = block.get("source")
-    if isinstance(source, dict):
-        data = str(cast("dict[str, Any]", source).get("data") or "")
+    if source := fields(block.get("source")):
+        data = str(source.get("data") or "")
         if block.get("type") == "image":
             return image_tokens(image_size(data) if data else None)
         return estimate_tokens(data) if block.get("type") != "document" else max(1, len(data) // 8)

@@ -4,15 +4,82 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
+from gateway.sticky import Sticky
 from providers.base import ModelInfo
 from providers.catalogue import Catalogue
 from providers.names import family
+from providers.strategies import DEFAULT_STRATEGY, Experience, ordered
 
 _CONTEXT = re.compile(r"\[[^\]]*\]$")  # claude-opus-4-8[1m]
 _DATED = re.compile(r"-(?:20\d{6}|latest)$")  # claude-haiku-4-5-20251001
 _SMALL = "haiku"
 """The family of Claude Code's small chores; elsewhere the provider's cheap model does them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of a request decides who is asked. `conversation` is a key of it, empty for a new one; `strategy` the client's own choice."""
+
+    model: str
+    conversation: str = ""
+    strategy: str | None = None
+
+
+class Routes(Protocol):
+    """Who is asked."""
+
+    @property
+    def remembers(self) -> bool:
+        """Whether `answered` changes anything, so that a conversation has to be recognised."""
+        ...
+
+    def of(self, asked: Asked) -> Sequence[ModelInfo]:
+        """Return the models to ask in order; empty when there is none."""
+        ...
+
+    def answered(self, conversation: str, asked: Asked, model: ModelInfo) -> None:
+        """Take note of who answered in a conversation."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """The routes of one provider's shim: its own model for every name."""
+
+    catalogue: Catalogue
+    provider: str
+    remembers: bool = False
+
+    def of(self, asked: Asked) -> Sequence[ModelInfo]:
+        found = pinned(self.catalogue, self.provider, asked.model)
+        return () if found is None else (found,)
+
+    def answered(self, conversation: str, asked: Asked, model: ModelInfo) -> None:
+        """There is nobody else to remember."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chained:
+    """The routes of the router: one model of each provider of the chain, the conversation's own first, the others by strategy."""
+
+    catalogue: Catalogue
+    lately: Experience = field(default_factory=Experience)
+    strategy: str = DEFAULT_STRATEGY
+    sticky: Sticky = field(default_factory=Sticky)
+    remembers: bool = True
+
+    def of(self, asked: Asked) -> Sequence[ModelInfo]:
+        """Return the models to ask; a name that says its provider is asked there first of all."""
+        found = [model for provider in self.catalogue.chain if (model := pinned(self.catalogue, provider, asked.model)) is not None]
+        models = self.sticky.first(asked.conversation, asked.model, ordered(found, asked.strategy or self.strategy, self.lately))
+        named = asked.model.partition("/")[0]
+        return sorted(models, key=lambda model: model.provider != named)
+
+    def answered(self, conversation: str, asked: Asked, model: ModelInfo) -> None:
+        self.sticky.note(conversation, asked.model, model)
 
 
 def pinned(catalogue: Catalogue, provider: str, asked: str) -> ModelInfo | None:
@@ -28,10 +95,3 @@ def pinned(catalogue: Catalogue, provider: str, asked: str) -> ModelInfo | None:
     if family(plain) == _SMALL:
         return next((model for model in models if model.cheap), next(iter(models), None))
     return next(iter(models), None)
-
-
-def routed(catalogue: Catalogue, asked: str) -> Sequence[ModelInfo]:
-    """Return the chain's models for a name, one of each configured provider; a name that says its provider is asked there first."""
-    found = [model for provider in catalogue.chain if (model := pinned(catalogue, provider, asked)) is not None]
-    named = asked.partition("/")[0]
-    return sorted(found, key=lambda model: model.provider != named)

@@ -61,6 +61,8 @@ class Try:
     outcome: str | None = None
     status: int | None = None
     ended: float = 0.0
+    waited: float | None = None
+    """Seconds until its content began; None while it has not."""
     content: asyncio.Event = field(default_factory=asyncio.Event)
     passing: Passing = field(default_factory=Passing)
 
@@ -186,6 +188,7 @@ async def deadlines(
         if not attempt.content.is_set():
             if not starts_content(event):
                 return
+            attempt.waited = loop.time() - begun
             race.has_content(attempt)
             waiting_for = f"silent for {limits.idle:g} s, or not done within {total:g} s"
             last = -math.inf

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from conversation.errors import BudgetExceeded, StoreError
 from conversation.messages import Usage
-from conversation.spending import Account, Spent
+from conversation.spending import Account, Rows, Spent, told
 from providers.base import ModelInfo
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,10 @@ class Ledger(Protocol):
 
     async def add(self, rows: Mapping[Account, Spent]) -> None:
         """Add to accounts, all or none. Raises StoreError."""
+        ...
+
+    async def accounts(self, since: str, until: str) -> Rows:
+        """Return the accounts of the days from `since` to `until`, the oldest day first. Raises StoreError."""
         ...
 
 
@@ -81,6 +85,17 @@ class Budget:
             except StoreError as error:
                 usd = sum(spent.usd for spent in rows.values())
                 log.warning("$%.4f were spent and could not be counted: %s", usd, error.code)
+
+    async def of_today(self) -> dict[str, Any]:
+        """Return what was spent today, as users are told it. Raises StoreError."""
+        day = self.today()
+        return told(day, await self.ledger.accounts(day, day))
+
+    async def told(self, days: Sequence[str]) -> list[dict[str, Any]]:
+        """Return what was spent on each of the days, as users are told it; a day without requests is left out. Raises StoreError."""
+        rows = await self.ledger.accounts(min(days), max(days))
+        spent = {account.day for account, _ in rows}
+        return [told(day, rows) for day in days if day in spent]
 
     async def near(self) -> str | None:
         """Return a sentence when most of the day's limit is spent, else None."""

@@ -22,6 +22,7 @@ from providers.budget import Budget
 from providers.causes import CAUSES, failure
 from providers.health import ASIDE_SECONDS, LONGEST_PARK_SECONDS, Health
 from providers.pricing import usage_of
+from providers.strategies import Experience
 
 Prepare = Callable[[ModelInfo], Awaitable[Mapping[str, Any]]]
 """Makes the Messages API body for one model; may raise ContextTooLong."""
@@ -60,6 +61,8 @@ class Chain:
         self._hedge_after = hedge_after
         self._budget = budget
         self._clock = clock
+        self.lately = Experience(clock)
+        """How the models it asked did."""
 
     async def ask(
         self,
@@ -223,7 +226,15 @@ class Chain:
                 attempt.end(self._clock(), "cancelled")
             if not settled:
                 self._health.released(model.provider, model.id)
+            self._learn(attempt)
             self._count(attempt, folding.answer(), race.session)
+
+    def _learn(self, attempt: Try) -> None:
+        """Take note of how an attempt did, unless it tells nothing of its model."""
+        cause = CAUSES.get(attempt.outcome or "")
+        failed = cause is not None and cause.effect != "none"
+        if failed or attempt.waited is not None:
+            self.lately.note(attempt.model.name, attempt.waited, ok=not failed)
 
     def _count(self, attempt: Try, answer: Answer, session: str) -> None:
         """Count what an attempt cost: its answer, or what the upstream had told of one that was broken off."""

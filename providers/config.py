@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
-from typing import Literal, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
@@ -20,6 +20,7 @@ from providers._google_file import DEFAULT_UNIVERSE, CredentialsFile, find_crede
 from providers.base import ProviderSpec, Timeouts
 from providers.proxies import DIRECT, Proxies
 from providers.proxies import VARIABLES as PROXY_VARIABLES
+from providers.strategies import DEFAULT_STRATEGY, STICKY_SECONDS, STRATEGIES
 
 LITELLM_ENVIRONMENT: Mapping[str, str] = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
@@ -55,7 +56,10 @@ class ProviderSettings(Frozen):
     other_secrets: tuple[SecretStr, ...] = ()
     """Credentials of the environment that are no provider's, and must not get out all the same."""
     chain: tuple[str, ...] = tuple(spec.name for spec in SPECS)
-    adapter: Literal["litellm", "native"] | None = None
+    adapter: str | None = None
+    """litellm or native; None for what the command prefers."""
+    strategy: str = DEFAULT_STRATEGY
+    sticky_seconds: float = STICKY_SECONDS
     timeouts: Timeouts = Timeouts()
     hedge_after: float | None = None
     breaker_failures: int = 5
@@ -71,6 +75,7 @@ class ProviderSettings(Frozen):
         read = _Reader(env)
         google = find_credentials(read.usable("GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG", "HOME"))
         location = read.matching("VERTEX_AI_LOCATION", _LOCATION, "a region such as us-east5") or "us-east5"
+        sticky = read.amount("PARLEY_STICKY_SECONDS", "a number of seconds, 0 or more")
         keys = {"github_models": read.secret("GITHUB_TOKEN"), "openrouter": read.secret("OPENROUTER_API_KEY")}
         return cls(
             vertex_project=read.matching("GOOGLE_CLOUD_PROJECT", _PROJECT, "a project id") or (google.project_id if google else None),
@@ -80,12 +85,14 @@ class ProviderSettings(Frozen):
             unfilled=read.unfilled(*dict.fromkeys(name for spec in SPECS for name in spec.variables)),
             keys={name: key for name, key in keys.items() if key is not None},
             chain=read.names("PARLEY_CHAIN", tuple(spec.name for spec in SPECS)),
-            adapter=read.choice("PARLEY_ADAPTER"),
+            adapter=read.choice("PARLEY_ADAPTER", ("litellm", "native")),
+            strategy=read.choice("PARLEY_STRATEGY", tuple(STRATEGIES)) or DEFAULT_STRATEGY,
+            sticky_seconds=STICKY_SECONDS if sticky is None else sticky,
             timeouts=_timeouts(read),
             hedge_after=read.seconds("PARLEY_HEDGE_AFTER"),
             breaker_failures=read.whole("PARLEY_BREAKER_FAILURES", 1, 1_000_000) or 5,
             breaker_open_seconds=read.seconds("PARLEY_BREAKER_OPEN_SECONDS") or 10.0,
-            daily_budget_usd=read.amount("PARLEY_DAILY_BUDGET_USD"),
+            daily_budget_usd=read.amount("PARLEY_DAILY_BUDGET_USD", "an amount of US dollars, 0 or more"),
             ports=_ports(read),
             proxies=Proxies.from_env(read.usable(*PROXY_VARIABLES)),
         )
@@ -221,17 +228,17 @@ class _Reader:
             raise ValueError(f"{name} must list providers among {', '.join(default)}, not {', '.join(unknown)[:80] or 'nothing'}.")
         return chosen
 
-    def choice(self, name: str) -> Literal["litellm", "native"] | None:
+    def choice(self, name: str, values: Sequence[str]) -> str | None:
         value = self.text(name)
-        if value is None or value == "litellm" or value == "native":
-            return value
-        raise ValueError(f"{name} must be litellm or native, not {value[:40]!r}.")
+        if value is not None and value not in values:
+            raise ValueError(f"{name} must be {', '.join(values[:-1])} or {values[-1]}, not {value[:40]!r}.")
+        return value
 
     def seconds(self, name: str) -> float | None:
         return self._number(name, float, lambda number: 0 < number <= 86_400, "a number of seconds above 0 and up to 86400")
 
-    def amount(self, name: str) -> float | None:
-        return self._number(name, float, lambda number: number >= 0, "an amount of US dollars, 0 or more")
+    def amount(self, name: str, what: str) -> float | None:
+        return self._number(name, float, lambda number: number >= 0, what)
 
     def whole(self, name: str, low: int, high: int) -> int | None:
         return self._number(name, int, lambda number: low <= number <= high, f"a whole number from {low} to {high}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from conversation.errors import ParleyError
 from conversation.scrub import scrub
+from providers.strategies import DEFAULT_STRATEGY, STICKY_SECONDS
 from tools.limits import Limits
 from tools.roles import RoleBook
 
@@ -49,8 +50,9 @@ async def _nothing() -> None:
 class App:
     """The parts every tool shares. `workspace` is the folder the process serves; `home` the state folder, for `version`.
 
-    `git_env` is what git needs of the environment. `scrub` takes secrets and home paths out of error texts. `on_close` is awaited
-    in order by `aclose`. `warm` loads all that asking the configured providers needs, after which `is_warm` is true.
+    `git_env` is what git needs of the environment. `scrub` takes secrets and home paths out of error texts. `strategy` and
+    `sticky_seconds` are the router's. `on_close` is awaited in order by `aclose`. `warm` loads all that asking the configured
+    providers needs, after which `is_warm` is true.
     """
 
     catalogue: Catalogue
@@ -63,6 +65,8 @@ class App:
     version: str
     git_env: Mapping[str, str] = field(default_factory=dict[str, str])
     budget: Budget | None = None
+    strategy: str = DEFAULT_STRATEGY
+    sticky_seconds: float = STICKY_SECONDS
     limits: Limits = field(default_factory=Limits)
     roles: RoleBook = field(default_factory=RoleBook)
     notes: NoteTaking = field(default_factory=NoteTaking)

@@ -374,7 +374,7 @@ async def test_without_a_limit_spending_is_counted_only() -> None:
     budget.note(model("a"), took(2.0), "mine")
     budget.note(model("a"), took(None), "mine")
     await budget.aclose()
-    assert purse.accounts == {Account("2026-11-23", "a", "m", "mine"): Spent(2, 20, 10, 4, 2.0, unpriced=1)}
+    assert purse.added == {Account("2026-11-23", "a", "m", "mine"): Spent(2, 20, 10, 4, 2.0, unpriced=1)}
     assert await budget.near() is None
 
 
@@ -401,10 +401,10 @@ async def test_only_with_a_limit_an_answer_waits_until_it_is_counted() -> None:
     waiting = asyncio.create_task(chain(Upstream("a", "yes"), budget=Budget(purse, limit_usd=9.0)).ask([priced], body))
     for _ in range(50):
         await asyncio.sleep(0)
-    assert not waiting.done() and not purse.accounts
+    assert not waiting.done() and not purse.added
     free.set()
     await waiting
-    assert sum(spent.requests for spent in purse.accounts.values()) == 2
+    assert sum(spent.requests for spent in purse.added.values()) == 2
 
 
 async def test_a_ledger_that_fails_costs_no_answer(caplog: pytest.LogCaptureFixture) -> None:

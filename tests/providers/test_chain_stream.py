@@ -174,7 +174,7 @@ async def test_a_session_pays_for_an_answer_that_it_left_and_for_one_that_broke_
     async with chain(Upstream("a", hang), budget=budget).stream([A], body, session="mine") as streaming:
         assert not await streaming.begins(0.01)
     await budget.aclose()
-    ((account, spent),) = purse.accounts.items()
+    ((account, spent),) = purse.added.items()
     assert account == Account("2026-11-23", "a", "m", "mine")
     assert spent == Spent(requests=2, input_tokens=20, usd=20.0)
 
