@@ -69,7 +69,7 @@ def test_the_level_counts_for_our_own_records(stderr: Heard, level: str) -> None
 
 @pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
 @pytest.mark.parametrize(
-    "name", ["LiteLLM", "httpx", "aiohttp.client", "google.auth.transport", "openai._base_client", "mcp.server", "some.library"]
+    "name", ["urllib3", "httpx", "aiohttp.client", "google.auth.transport", "openai._base_client", "mcp.server", "some.library"]
 )
 def test_other_libraries_never_get_their_words_out(stderr: Heard, level: str, name: str) -> None:
     configure_logging({"PARLEY_LOG_LEVEL": level})
