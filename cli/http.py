@@ -16,6 +16,7 @@ from mcp.server import Server
 from cli._exit import ExitWatch
 from cli._http_app import RunningCalls, build_app
 from cli._http_ports import BindError, PortTakenError, listen, port_owner
+from cli._http_protocol import BoundedProtocol
 from gateway.guard import Guard, check_bind, url_host
 
 __all__ = ["BindError", "PortTakenError", "listen", "port_owner", "serve_http"]
@@ -97,7 +98,7 @@ def config(app: Guard) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="asyncio",
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
