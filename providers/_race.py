@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +18,9 @@ from providers.causes import failure
 _PRECISION = 0.01
 """Of the time an upstream may be silent, how finely it is kept: a deadline is not moved for every event."""
 
+_MOST_WAITING = 1_000
+"""Events kept for somebody who takes them more slowly than they come."""
+
 
 @dataclass(slots=True)
 class Passing:
@@ -26,6 +29,7 @@ class Passing:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while there is something to take, and at the end."""
     _waiting: list[Event] = field(default_factory=list[Event])
+    _taken: asyncio.Event = field(default_factory=asyncio.Event)
     _ended: bool = False
 
     def put(self, event: Event) -> None:
@@ -33,6 +37,16 @@ class Passing:
         if not self._waiting:
             self.news.set()
         self._waiting.append(event)
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether so many are waiting that the upstream should wait as well."""
+        return len(self._waiting) >= _MOST_WAITING
+
+    async def emptied(self) -> None:
+        """Wait until those that are waiting were taken."""
+        self._taken.clear()
+        await self._taken.wait()
 
     def end(self) -> None:
         """Say that there are no more."""
@@ -42,6 +56,7 @@ class Passing:
     def take(self) -> list[Event]:
         """Return what there is."""
         taken, self._waiting = self._waiting, []
+        self._taken.set()
         if not self._ended:
             self.news.clear()
         return taken
@@ -170,36 +185,48 @@ class Streaming:
             self._begun.set_result(None)
 
 
-@asynccontextmanager
-async def deadlines(
-    race: Race, attempt: Try, limits: Timeouts, left: float | None
-) -> AsyncGenerator[Callable[[Mapping[str, Any]], None]]:
-    """Keep one attempt's deadlines, of which `left` seconds are the request's; the yielded function is told of each event."""
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
-    total = limits.total if left is None else min(limits.total, left)
-    first = min(limits.first_byte, total if left is None else left / (len(race.queue) + 1))
-    waiting_for = f"no content within {first:g} s"
+class Watch:
+    """One attempt's deadlines, of which `left` seconds are the request's; in force inside its block."""
 
-    last = begun
+    def __init__(self, race: Race, attempt: Try, limits: Timeouts, left: float | None) -> None:
+        self._race, self._attempt, self._idle = race, attempt, limits.idle
+        self._total = limits.total if left is None else min(limits.total, left)
+        first = min(limits.first_byte, self._total if left is None else left / (len(race.queue) + 1))
+        self._waiting_for = f"no content within {first:g} s"
+        self._clock = asyncio.get_running_loop().time
+        self._begun = self._last = self._clock()
+        self._ends = self._begun + self._total
+        self._timeout = asyncio.timeout(first)
 
-    def heard(event: Mapping[str, Any]) -> None:
-        nonlocal waiting_for, last
-        if not attempt.content.is_set():
+    @asynccontextmanager
+    async def kept(self) -> AsyncGenerator[None]:
+        """Raise UpstreamTimeout in the block when a deadline passes."""
+        try:
+            async with self._timeout:
+                yield
+        except TimeoutError:
+            model = self._attempt.model
+            raise failure("timeout", self._waiting_for, provider=model.provider, model=model.id) from None
+
+    def heard(self, event: Mapping[str, Any]) -> None:
+        """Take note of an event."""
+        if not self._attempt.content.is_set():
             if not starts_content(event):
                 return
-            attempt.waited = loop.time() - begun
-            race.has_content(attempt)
-            waiting_for = f"silent for {limits.idle:g} s, or not done within {total:g} s"
-            last = -math.inf
-        now = loop.time()
-        if now - last >= limits.idle * _PRECISION:
-            last = now
-            watch.reschedule(min(now + limits.idle, begun + total))
+            self._attempt.waited = self._clock() - self._begun
+            self._race.has_content(self._attempt)
+            self._waiting_for = f"silent for {self._idle:g} s, or not done within {self._total:g} s"
+            self._last = -math.inf
+        now = self._clock()
+        if now - self._last >= self._idle * _PRECISION:
+            self._last = now
+            self._timeout.reschedule(min(now + self._idle, self._ends))
 
-    watch = asyncio.timeout(first)
-    try:
-        async with watch:
-            yield heard
-    except TimeoutError:
-        raise failure("timeout", waiting_for, provider=attempt.model.provider, model=attempt.model.id) from None
+    async def rest(self, until: Awaitable[None]) -> None:
+        """Wait for what is not the upstream's: no deadline counts that time."""
+        began = self._clock()
+        self._timeout.reschedule(None)
+        await until
+        self._last = self._clock()
+        self._ends += self._last - began
+        self._timeout.reschedule(min(self._last + self._idle, self._ends))

@@ -16,7 +16,7 @@ from typing import Any
 
 from conversation.errors import AllProvidersFailed, ContextTooLong, NotConfigured, ParleyError, ProviderError
 from conversation.messages import Answer, Attempt, Event, Fold, Frozen, Usage
-from providers._race import Race, Streaming, Try, deadlines
+from providers._race import Race, Streaming, Try, Watch
 from providers.base import Call, ModelInfo, Provider, Timeouts
 from providers.budget import Budget
 from providers.causes import CAUSES, failure
@@ -207,8 +207,9 @@ class Chain:
             await provider.ready()
             call = _call(model, await prepare(model))
             attempt.began = self._clock()
-            async with deadlines(race, attempt, self._timeouts.of(model), self._left(race)) as heard:
-                await _listen(provider.stream(call), race, attempt, heard, folding)
+            watch = Watch(race, attempt, self._timeouts.of(model), self._left(race))
+            async with watch.kept():
+                await _listen(provider.stream(call), race, attempt, watch, folding)
             self._health.succeeded(model.provider, model.id)
             settled = True
             attempt.end(self._clock(), "ok")
@@ -285,15 +286,15 @@ class Chain:
         return failed
 
 
-async def _listen(
-    events: AsyncGenerator[Event, None], race: Race, attempt: Try, heard: Callable[[Event], None], folding: Fold
-) -> None:
-    """Take an answer's events as they come, and close the upstream."""
+async def _listen(events: AsyncGenerator[Event, None], race: Race, attempt: Try, watch: Watch, folding: Fold) -> None:
+    """Take an answer's events as they come, no faster than they are passed on, and close the upstream."""
     async with aclosing(events):
         async for event in events:
-            heard(event)
+            watch.heard(event)
             if race.streaming:
                 attempt.passing.put(event)
+                if attempt.passing.is_full:
+                    await watch.rest(attempt.passing.emptied())
             # Nobody asks for the text of an answer that is passed on: only for its usage.
             if not race.streaming or event["type"] != "content_block_delta":
                 folding.add(event)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,26 @@ async def test_a_session_pays_for_an_answer_that_it_left_and_for_one_that_broke_
     ((account, spent),) = purse.added.items()
     assert account == Account("2026-11-23", "a", "m", "mine")
     assert spent == Spent(requests=2, input_tokens=20, usd=20.0)
+
+
+async def test_an_upstream_waits_for_a_client_that_takes_its_time_and_no_deadline_counts_that() -> None:
+    sent = 0
+
+    async def long_answer(_: Call) -> AsyncGenerator[Event, None]:
+        nonlocal sent
+        begin, end = answer("word ")[:3], answer("")[3:]
+        for event in (*begin, *(begin[2:] * 10_000), *end):
+            yield event
+            sent += 1
+
+    asked = chain(Upstream("a", long_answer), timeouts=Timeouts(first_byte=5, idle=0.05, total=0.2))
+    async with asked.stream([A], body) as streaming:
+        assert await streaming.begins()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.Event().wait(), 0.3)
+        assert sent < 1_100
+        events = [event async for batch in streaming.batches() for event in batch]
+    assert len(events) == 10_006 and events[-1] == {"type": "message_stop"}
 
 
 async def test_without_a_route_there_is_nobody_to_ask() -> None:
