@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import pytest
 import uvicorn
@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from cli._http_protocol import BoundedProtocol
+from tests.waiting import a_while
 
 PATIENCE = 10.0
 WHOLE = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nok"
@@ -76,11 +77,6 @@ async def test_an_application_is_told_that_a_slow_client_has_left() -> None:
     async with connected(app, Quick) as (_, writer):
         writer.write(WHOLE[:-1])
         await app.left.wait()
-
-
-async def a_while(seconds: float) -> None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.Event().wait(), seconds)
 
 
 async def test_a_connection_in_use_is_left_alone() -> None:

@@ -142,6 +142,24 @@ async def test_thinking_goes_back_to_who_signed_it_and_to_nobody_else(client: Cl
     assert len(client.sim.requests("vertex_claude")) == (3 if shim == "vertex_claude" else 2)  # nothing was refused on the way
 
 
+@BOTH
+async def test_a_task_goes_round_all_providers_and_back_with_its_calls_thoughts_and_results(client: Client, stream: bool) -> None:
+    """Each is asked in turn to go on with what the others began, twice round; the strict upstreams take all of it."""
+    turns = [user("begin OTTER")]
+    asked: dict[str, Any] = {"tools": [LOOK], "thinking": {"type": "enabled", "budget_tokens": 2_000}, "max_tokens": 4_000}
+    for number, shim in enumerate((*PROVIDERS, *PROVIDERS)):
+        client.sim.rule(shim, f"step {number}", thinking="Hm.", tool_use=[{"name": "look", "input": {"at": f"place-{number}"}}], times=1)
+        got = await client.ask(shim, stream=stream, messages=turns, **asked)
+        call = got.answer.blocks[-1]
+        assert (got.status, call["name"], call["input"]) == (200, "look", {"at": f"place-{number}"})
+        sent = everything(client, shim)
+        assert all(f"place-{before}" in sent and f"saw-{before}" in sent for before in range(number)) and "OTTER" in sent
+        result = {"type": "tool_result", "tool_use_id": call["id"], "content": f"saw-{number}"}
+        turns += [assistant(*got.answer.blocks), user(result)]
+    assert len(client.sim.log) == 2 * len(PROVIDERS), "nothing was refused on the way"
+    assert len({block["id"] for turn in turns for block in turn["content"] if block["type"] == "tool_use"}) == 8
+
+
 @EACH
 @BOTH
 async def test_thinking_from_elsewhere_and_thinking_in_a_tool_turn_is_never_a_400(client: Client, shim: str, stream: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -30,6 +29,7 @@ from providers.chain import Chain
 from tests.providers.played import Upstream, answer
 from tests.providers.test_chain import begin_then_break, begin_then_hang, body, chain, hang, model
 from tests.purse import Purse
+from tests.waiting import a_while
 
 A, B = model("a", input_usd_per_mtok=1_000_000, output_usd_per_mtok=0), model("b")
 
@@ -193,8 +193,7 @@ async def test_an_upstream_waits_for_a_client_that_takes_its_time_and_no_deadlin
     asked = chain(Upstream("a", long_answer), timeouts=Timeouts(first_byte=5, idle=0.05, total=0.2))
     async with asked.stream([A], body) as streaming:
         assert await streaming.begins()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.Event().wait(), 0.3)
+        await a_while(0.3)
         assert sent < 1_100
         events = [event async for batch in streaming.batches() for event in batch]
     assert len(events) == 10_006 and events[-1] == {"type": "message_stop"}
