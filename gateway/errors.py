@@ -27,8 +27,10 @@ TYPES: Mapping[int, str] = {
     402: "billing_error",
     403: "permission_error",
     404: "not_found_error",
+    405: "invalid_request_error",
     408: "timeout_error",
     413: "request_too_large",
+    415: "invalid_request_error",
     429: "rate_limit_error",
     500: "api_error",
     502: "api_error",
@@ -51,7 +53,7 @@ _STATUS_OF_CAUSE: Mapping[str, int] = {
     "timeout": 504,
     "refused": 502,
 }
-_HOPELESS = frozenset({400, 401, 402, 403, 404, 405, 413})
+_HOPELESS = frozenset({400, 401, 402, 403, 404, 405, 413, 415})
 """Statuses that trying the same again does not heal."""
 _HEADERS_OF_HOPELESS = ((b"x-should-retry", b"false"),)
 _HOPEFUL = (429, 529, 503)
@@ -72,9 +74,9 @@ class Shaped:
         return {"type": "error", "error": {"type": self.kind, "message": self.message}, "request_id": request_id}
 
 
-def refusal(status: int, kind: str, message: str) -> Shaped:
-    """Return an error of the shim's own."""
-    return Shaped(status, kind, message, _HEADERS_OF_HOPELESS if status in _HOPELESS else ())
+def refusal(status: int, message: str, *headers: tuple[bytes, bytes]) -> Shaped:
+    """Return an error of the shim's own, which trying again does not heal."""
+    return Shaped(status, TYPES[status], message, (*headers, *_HEADERS_OF_HOPELESS))
 
 
 def shaped(error: ParleyError) -> Shaped:

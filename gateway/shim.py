@@ -21,7 +21,7 @@ from conversation.errors import InternalError, InvalidInput, ParleyError
 from conversation.messages import Event, Fold
 from gateway.conversations import SESSION_HEADER, Saying, last_said, session_of, split_path
 from gateway.counting import count
-from gateway.errors import refusal
+from gateway.errors import Shaped, refusal
 from gateway.exchange import Exchange
 from gateway.requests import parsed_body
 from gateway.routing import Asked, Routes
@@ -33,6 +33,8 @@ from providers.strategies import STRATEGIES
 log = logging.getLogger(__name__)
 
 STRATEGY_HEADER = b"x-parley-strategy"
+_JSON_TYPES = frozenset({"", "application/json"})
+"""None at all is taken for JSON, as bare clients send it."""
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """What Anthropic's API takes, and what Claude Code names when it is told 413."""
 
@@ -66,11 +68,15 @@ class Shim:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         handler = _PATHS.get((method, path))
         if handler is None:
-            allowed = sorted(one for one, other in _PATHS if other == path)
-            kind, status = ("invalid_request_error", 405) if allowed else ("not_found_error", 404)
-            await exchange.refuse(refusal(status, kind, f"there is no {scope['method']} {path[:100]} here"))
+            await exchange.refuse(_nothing_there(scope["method"], path))
             return
         await handler(_Serving(self, exchange, session))
+
+
+def _nothing_there(method: str, path: str) -> Shaped:
+    allowed = [one for one, other in _PATHS if other == path]
+    message = f"there is no {method} {path[:100]} here"
+    return refusal(405, message, (b"allow", ", ".join(allowed).encode())) if allowed else refusal(404, message)
 
 
 async def _lifespan(mcp: ASGIApp | None, scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,7 +111,7 @@ class _Serving:
 
     async def told(self) -> None:
         if self._shim.status is None:
-            await self._exchange.refuse(refusal(404, "not_found_error", "the router tells the status"))
+            await self._exchange.refuse(refusal(404, "the router tells the status"))
             return
         await self._exchange.json(200, await self._shim.status())
 
@@ -116,8 +122,10 @@ class _Serving:
         await self._exchange.json(200, {"data": rows, "has_more": False, "first_id": first, "last_id": last})
 
     async def counted(self) -> None:
+        body = await self._request(counting=True)
+        if body is None:
+            return
         try:
-            body = parsed_body(await self._exchange.body(), counting=True)
             routes = self._shim.routes.of(self._asked(body))
         except ParleyError as error:
             await self._exchange.failed(error)
@@ -129,10 +137,8 @@ class _Serving:
 
     async def messages(self) -> None:
         """Answer POST /v1/messages, streamed or whole; a client that leaves closes the upstream."""
-        try:
-            body = parsed_body(await self._exchange.body())
-        except ParleyError as error:
-            await self._exchange.failed(error)
+        body = await self._request()
+        if body is None:
             return
         answering = asyncio.current_task()
         leaving = asyncio.ensure_future(self._leaving(answering))
@@ -143,6 +149,18 @@ class _Serving:
                 raise  # it is the server that stops
         finally:
             leaving.cancel()
+
+    async def _request(self, *, counting: bool = False) -> Mapping[str, Any] | None:
+        """Return the body of a request; None when it is none, which the client has been told."""
+        kind = self._exchange.header(b"content-type").partition(";")[0].strip().lower()
+        if kind not in _JSON_TYPES:
+            await self._exchange.refuse(refusal(415, f"content-type must be application/json, not {kind[:60]}"))
+            return None
+        try:
+            return parsed_body(await self._exchange.body(), counting=counting)
+        except ParleyError as error:
+            await self._exchange.failed(error)
+            return None
 
     async def _leaving(self, answering: asyncio.Task[Any] | None) -> None:
         """Cancel the answer when the client leaves."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import io
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 KEEPALIVE_SECONDS = 15.0
 """How long an idle connection is kept: shorter than upstreams keep theirs, so that none is used as they close it."""
+
+
+_LARGE = 1024 * 1024
 
 
 class HttpReply:
@@ -77,7 +81,7 @@ class HttpClient:
         """Send `body` and give the reply. Raises ProviderError: refused, or timeout when no connection came about in time."""
         session, via = await self._ready(), self._proxies.of(url)
         with _translated(provider, model, "refused", via):
-            response = await session.post(_exact(url), data=body, allow_redirects=False, **self._through(via, url, headers))
+            response = await session.post(_exact(url), data=_in_pieces(body), allow_redirects=False, **self._through(via, url, headers))
         try:
             _check_proxy(via, response.status, provider, model)
             yield HttpReply(response, provider, model)
@@ -138,6 +142,11 @@ class HttpClient:
             # Compressed event streams are held back by the compressor.
             headers={"accept-encoding": "identity", "user-agent": "parley"},
         )
+
+
+def _in_pieces(body: bytes) -> bytes | io.BytesIO:
+    """Return a body as it is sent: a large one piece by piece, so that others get their turn in between."""
+    return body if len(body) < _LARGE else io.BytesIO(body)
 
 
 def _exact(url: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ class Client:
     async def post(self, shim: str, path: str, content: bytes, headers: Mapping[str, str] | None = None) -> Got:
         """Post bytes."""
         sent = {"content-type": "application/json", **(headers or {})}
-        async with self.session.post(f"{self.gateway.url(shim)}{path}", data=content, headers=sent) as response:
+        async with self.session.post(f"{self.gateway.url(shim)}{path}", data=io.BytesIO(content), headers=sent) as response:
             return Got(response.status, {name.lower(): value for name, value in response.headers.items()}, await response.read())
 
     async def get(self, shim: str, path: str, method: str = "GET") -> Got:

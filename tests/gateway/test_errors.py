@@ -67,5 +67,5 @@ def test_a_prompt_that_is_too_long_is_told_with_the_upstreams_numbers_where_it_g
 
 
 def test_refusals_of_the_shims_own_say_that_retrying_is_in_vain() -> None:
-    assert dict(refusal(404, "not_found_error", "no").headers) == {b"x-should-retry": b"false"}
-    assert refusal(503, "overloaded_error", "no").headers == ()
+    given = refusal(405, "no", (b"allow", b"GET"))
+    assert (given.kind, dict(given.headers)) == ("invalid_request_error", {b"allow": b"GET", b"x-should-retry": b"false"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from typing import Any
 
@@ -69,6 +70,31 @@ async def test_what_is_not_there_and_what_is_no_request_are_errors_of_the_api(cl
         assert got.body["type"] == "error" and got.body["request_id"] == got.headers["request-id"]
         assert got.headers["x-should-retry"] == "false"
     assert client.sim.log == []
+
+
+@EACH
+async def test_methods_and_content_types_that_are_not_taken_are_told_with_those_that_are(client: Client, shim: str) -> None:
+    for path, method, allowed in (("/v1/messages", "PUT", "POST"), ("/s/x/v1/messages/", "DELETE", "POST"), ("/health", "POST", "GET")):
+        got = await client.get(shim, path, method)
+        assert (got.status, got.headers["allow"], got.body["error"]["type"]) == (405, allowed, BAD)
+    whole = json.dumps({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "q"}]}).encode()
+    for path in ("/v1/messages", "/v1/messages/count_tokens"):
+        for kind, status in (("text/plain", 415), ("application/x-www-form-urlencoded", 415), ("Application/JSON; charset=utf-8", 200)):
+            got = await client.post(shim, path, whole, {"content-type": kind})
+            assert got.status == status, (path, kind)
+            assert status == 200 or "application/json" in got.body["error"]["message"]
+
+
+@EACH
+async def test_a_body_of_almost_32_mb_arrives_and_a_larger_one_is_refused_unread(client: Client, shim: str) -> None:
+    provider = "vertex_claude" if shim == "router" else shim
+    picture = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"\0" * 23_900_000).decode()
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": picture}}
+    client.sim.model(provider, (await client.ask(shim)).headers["x-parley-model"], context_window=100_000_000)
+    got = await client.ask(shim, messages=[{"role": "user", "content": [{"type": "text", "text": "what is it?"}, image]}])
+    assert got.answer.text and picture in json.dumps(client.sent(provider))
+    got = await client.ask(shim, messages=[{"role": "user", "content": "x" * 33_600_000}])
+    assert (got.status, got.body["error"]["type"], got.body["type"]) == (413, "request_too_large", "error")
 
 
 @EACH
