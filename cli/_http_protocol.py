@@ -26,6 +26,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._clocks: dict[str, asyncio.TimerHandle] = {}
         self._head_bytes: int | None = None
         """Of the head that has begun; None while none has."""
+        self._is_early = False
+        """Whether a request is one sent before the answer to the one before. uvicorn would stop reading and not notice a client that
+        leaves; the connection is closed after the answer instead, upon which clients ask again (RFC 9112, 9.3.2)."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -53,12 +56,21 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_bytes = None
         self._stop("head")
+        self._is_early = bool(self.cycle) and not self.cycle.response_complete
+        if self._is_early:
+            self.cycle.keep_alive = False
+            return
         self._start("body", self.body_seconds)
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        if not self._is_early:
+            super().on_body(body)
+
     def on_message_complete(self) -> None:
         self._stop("body")
-        super().on_message_complete()
+        if not self._is_early:
+            super().on_message_complete()
 
     def pause_writing(self) -> None:
         self._start("reading", self.stalled_seconds)

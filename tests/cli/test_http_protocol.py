@@ -107,6 +107,21 @@ async def test_a_client_that_does_not_read_its_answer_is_given_up() -> None:
         await app.left.wait()
 
 
+async def test_a_request_before_its_turn_is_left_to_be_asked_again() -> None:
+    async with connected(App(), BoundedProtocol) as (reader, writer):
+        writer.write(WHOLE * 2)
+        assert (await rest(reader)).count(b"200 OK") == 1
+
+
+async def test_a_client_that_leaves_is_noticed_whatever_else_it_sent() -> None:
+    app = App(50_000_000)
+    async with connected(app, BoundedProtocol) as (reader, writer):
+        writer.write(WHOLE + WHOLE)
+        await reader.read(1)
+        writer.close()
+        await app.left.wait()
+
+
 async def test_one_that_reads_slowly_gets_all_of_it() -> None:
     async with connected(App(20_000_000), Quick) as (reader, writer):
         writer.write(WHOLE)
