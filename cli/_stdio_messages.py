@@ -90,14 +90,14 @@ def _mended(line: bytes) -> bytes | None:
     """
     if b"\\ud" not in line and b"\\uD" not in line:
         return None
-    from tools.bounds import clean
+    from conversation.json_text import whole
 
     try:
-        whole = json.dumps(json.loads(line), ensure_ascii=False)
+        found = json.dumps(json.loads(line), ensure_ascii=False)
     except (ValueError, RecursionError):
         return None
-    mended = clean(whole)
-    return None if mended == whole else mended.encode()
+    mended = whole(found)
+    return None if mended == found else mended.encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,8 +150,9 @@ class Fold:
 
     def _block(self, index: int) -> dict[str, Any]:
         block = dict(self._blocks[index])
-        if block.get("type") == "text":
-            block["text"] = _joined(_text(block.get("text")))
+        field = str(block.get("type"))
+        if field in ("text", "thinking"):
+            block[field] = _joined(_text(block.get(field)))
         if index in self._json:
             block["input"] = tool_input("".join(self._json[index])) or {}
         return block

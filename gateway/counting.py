@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
+from conversation.json_text import written
 from conversation.messages import fields, objects
 from conversation.tokens import estimate_tokens, image_size, image_tokens
 
@@ -18,7 +17,7 @@ def count(body: Mapping[str, Any]) -> int:
     """Return about how many input tokens a Messages API body is: system, messages, tools and their results, images."""
     total = _content(body.get("system"))
     total += sum(_MESSAGE + _content(message.get("content")) for message in objects(body.get("messages")))
-    total += sum(_TOOL + estimate_tokens(orjson.dumps(tool).decode()) for tool in objects(body.get("tools")))
+    total += sum(_TOOL + estimate_tokens(written(tool).decode()) for tool in objects(body.get("tools")))
     return max(1, total)
 
 
@@ -35,5 +34,5 @@ def _block(block: Mapping[str, Any]) -> int:
     if block.get("type") == "tool_result":
         return _MESSAGE + _content(block.get("content"))
     if block.get("type") == "tool_use":
-        return _TOOL + estimate_tokens(orjson.dumps(block.get("input")).decode())
+        return _TOOL + estimate_tokens(written(block.get("input")).decode())
     return estimate_tokens(str(block.get("text") or block.get("thinking") or ""))

@@ -6,15 +6,20 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import orjson
 from starlette.types import Receive, Scope, Send
 
 from conversation.errors import InvalidInput, ParleyError
+from conversation.json_text import written
 from conversation.messages import Event
 from gateway.errors import Shaped, shaped
 from gateway.sse import encoded
 
 Headers = Sequence[tuple[bytes, bytes]]
+
+
+def new_request_id() -> str:
+    """Return an id by which a request and its answer are named."""
+    return f"req_{uuid.uuid4().hex}"
 
 
 class Exchange:
@@ -23,7 +28,7 @@ class Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send, scrub: Callable[[str], str]) -> None:
         self._headers: Headers = scope["headers"]
         self._receive, self._send, self._scrub = receive, send, scrub
-        self._id = f"req_{uuid.uuid4().hex}"
+        self._id = new_request_id()
         self._begun = False
         self.is_over = False
         """Whether the last byte of the answer was handed over, so that a client that leaves breaks nothing off."""
@@ -51,7 +56,7 @@ class Exchange:
 
     async def json(self, status: int, body: Mapping[str, Any], headers: Headers = ()) -> None:
         """Answer with a JSON body."""
-        content = orjson.dumps(body)
+        content = written(body)
         fixed = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
         await self._send({"type": "http.response.start", "status": status, "headers": [*fixed, *self._marks(), *headers]})
         await self.end(content)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import orjson
-
 from conversation.errors import InvalidInput
+from conversation.json_text import parsed_whole
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ROLES = ("user", "assistant", "system")
 
 
 def parsed_body(content: bytes, *, counting: bool = False) -> dict[str, Any]:
     """Return a Messages request. Raises InvalidInput, in the words of Anthropic's API, for what is none."""
     try:
-        found = orjson.loads(content)
-    except orjson.JSONDecodeError:
+        found = parsed_whole(content.removeprefix(_BYTE_ORDER_MARK))
+    except ValueError:
         raise _invalid("the body is not JSON") from None
     if not isinstance(found, dict):
         raise _invalid("the body is not a JSON object")

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import orjson
-
+from conversation.json_text import written
 from conversation.messages import Event
 from providers.base import Relayed
 
@@ -21,7 +20,7 @@ def encoded(event: Event) -> bytes:
     """Return one event as the bytes of the stream; the names of the `event:` lines are those of `type`."""
     if isinstance(event, Relayed):
         return event.raw
-    return b"event: " + str(event["type"]).encode() + b"\ndata: " + orjson.dumps(event) + b"\n\n"
+    return b"event: " + str(event["type"]).encode() + b"\ndata: " + written(event) + b"\n\n"
 
 
 class KeepAlive:

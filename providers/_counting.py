@@ -29,7 +29,7 @@ async def counted(
 ) -> int:
     """Return what the upstream's count route says of a request's body. Raises ProviderError."""
     kept = {key: body[key] for key in (GEMINI_KEYS if wire == "gemini" else CLAUDE_KEYS) if key in body}
-    content = orjson.dumps(kept if wire == "gemini" else {**kept, "model": model.id})
+    content = upstream.content(model, kept if wire == "gemini" else {**kept, "model": model.id})
     sent = {**await upstream.headers(), **headers}
     async with http.post(upstream.count_url(model), sent, content, provider=model.provider, model=model.id) as reply:
         if reply.status != 200:

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-import orjson
-
 from conversation.errors import InternalError, ParleyError
+from conversation.json_text import parsed, written
 from conversation.messages import Event
 from providers._counting import counted
 from providers._events import Grammar
 from providers._google import GoogleTokens
+from providers._halves import Halves
 from providers._http import HttpClient, HttpReply
 from providers._litellm_gemini import GeminiWire
 from providers._litellm_openai import OpenAIWire
@@ -85,13 +85,14 @@ class LiteLLMProvider:
         async with aclosing(self._replies(call, request)) as replies:
             async for reply in replies:
                 payloads = Payloads(reply, self.name, call.model.id, secrets)
-                grammar = Grammar(self.name, call.model.id, secrets, asked=call.body)
+                grammar, halves = Grammar(self.name, call.model.id, secrets, asked=call.body), Halves()
                 async with aclosing(wire.events(payloads, call, request.names)) as events:
                     async for event in events:
                         for checked in map(self._thoughts.noted, grammar.take(event)):
                             if checked["type"] == "message_stop":
                                 await payloads.drain()
-                            yield checked
+                            for joined in halves.joined(checked):
+                                yield joined
                 grammar.finish(ended=payloads.ended)
 
     async def count(self, call: Call) -> int | None:
@@ -117,7 +118,7 @@ class LiteLLMProvider:
 
     async def _replies(self, call: Call, request: Request) -> AsyncGenerator[HttpReply, None]:
         """Yield the one good reply. A 401 is answered once with a new token, where there is one to be had."""
-        url, body = self._upstream.url(call.model), orjson.dumps(request.body)
+        url, body = self._upstream.url(call.model), self._upstream.content(call.model, request.body)
         for last in (False, True):
             headers = {**await self._upstream.headers(), **request.headers}
             async with self._http.post(url, headers, body, provider=self.name, model=call.model.id) as reply:
@@ -130,7 +131,7 @@ class LiteLLMProvider:
     def _translated(self, wire: Wire, call: Call) -> Request:
         try:
             # Through JSON and back: a copy, since the translation changes what it is given.
-            body = orjson.loads(orjson.dumps(prepared(call.body, call.model, self._spec)))
+            body = parsed(written(prepared(call.body, call.model, self._spec)))
             if self._spec.wire == "gemini":
                 self._thoughts.restore(body["messages"])
             return wire.request(call, body)
@@ -153,7 +154,7 @@ class LiteLLMProvider:
         """Load LiteLLM and run one translation each way, since first ones are slow. Runs in a thread."""
         wire = _wire_for(self._spec, _library())
         call = Call(model=self._spec.models[0], body=_SAMPLE)
-        request = wire.request(call, orjson.loads(orjson.dumps(prepared(_SAMPLE, call.model, self._spec))))
+        request = wire.request(call, parsed(written(prepared(_SAMPLE, call.model, self._spec))))
         asyncio.run(_consume(wire.events(_Sample(wire.sample), call, request.names)))
         return wire
 

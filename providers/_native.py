@@ -12,8 +12,6 @@ import logging
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 
-import orjson
-
 from conversation.errors import BadRequest, ParleyError
 from conversation.messages import Event
 from providers._claude import fit_claude, without_thinking
@@ -112,7 +110,8 @@ class NativeProvider:
         renewed = False
         while True:
             headers = {**await self._upstream.headers(), **betas}
-            async with self._http.post(url, headers, orjson.dumps(body), provider=self.name, model=call.model.id) as reply:
+            content = self._upstream.content(call.model, body)
+            async with self._http.post(url, headers, content, provider=self.name, model=call.model.id) as reply:
                 if reply.status == 200:
                     yield reply
                     return

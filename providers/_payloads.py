@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 from typing import Any, cast
 
 from conversation.errors import ProviderError
+from conversation.json_text import parsed
 from providers._http import HttpReply
-from providers._json import parsed
 from providers._sse import MAX_EVENT_BYTES, ServerEvent, SSEError, SSEParser
 from providers.causes import error_in_body, failure
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 from conversation.errors import ProviderError
+from conversation.json_text import parsed
 from conversation.messages import Event
 from providers._events import Grammar
-from providers._json import parsed
 from providers._sse import MAX_EVENT_BYTES
 from providers.base import Relayed
 from providers.causes import error_in_body, failure

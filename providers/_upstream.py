@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote
 
 from conversation.errors import NotConfigured, ProviderError
+from conversation.json_text import written
 from providers._google import GoogleTokens
 from providers._http import HttpReply
 from providers.base import ModelInfo, ProviderSpec
-from providers.causes import error_for_status
+from providers.causes import error_for_status, failure
 from providers.config import ProviderSettings, why_not_configured
 
 
@@ -57,6 +59,13 @@ class Upstream:
         if self._tokens is None or self._spec.auth != "google":
             return False
         return self._tokens.invalidate(headers["authorization"].removeprefix("Bearer "))
+
+    def content(self, model: ModelInfo, body: Mapping[str, Any]) -> bytes:
+        """Return a request's body as it is sent. Raises BadRequest for one that JSON cannot hold."""
+        try:
+            return written(body)
+        except ValueError as error:
+            raise failure("invalid_request", f"the request is {error}", provider=model.provider, model=model.id) from None
 
     async def error(self, model: ModelInfo, reply: HttpReply) -> ProviderError:
         """Return what a reply that is no 200 means."""

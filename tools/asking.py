@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from conversation.errors import CallerError, InvalidInput, MemoryUnavailable, StoreError, TooLarge
+from conversation.json_text import whole
 from conversation.messages import Frozen, Warned
 from conversation.summaries import is_summary
 from conversation.threads import NewTurn, Thread, Turn, parse_thread_id
@@ -18,7 +19,7 @@ from providers.base import ModelInfo
 from providers.chain import Reply
 from tools.app import App, Call
 from tools.bodies import Bodies
-from tools.bounds import clean, fitting, json_tokens, read_on
+from tools.bounds import fitting, json_tokens, read_on
 from tools.condensing import Condenser
 from tools.recording import recording
 from tools.results import ChatAnswer
@@ -104,7 +105,7 @@ async def ask(call: Call, question: Question, choose: Choose, *, all_attempts: b
         reply = await app.chain.ask(
             choice.routes, bodies.prepare, larger=choice.larger, deadline_s=choice.deadline_s, progress=call.say
         )
-        text = clean(reply.answer.text)
+        text = whole(reply.answer.text)
         landed = await exchange.complete(_answered(question.tool, text, reply))
     warnings = [*reading.warnings, *bodies.warnings(reply), *exchange.warnings, *await standing(app, exchange.thread, thread_id)]
     answer = ChatAnswer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
+from conversation.json_text import whole
 from conversation.tokens import estimate_tokens
 
 
@@ -29,15 +30,6 @@ def read_on(continuation_id: str | None, turn: int, offset: int) -> str:
     return f"Read on with threads: action=show, continuation_id={continuation_id}, turn={turn}, offset={offset}."
 
 
-def clean(text: str) -> str:
-    """Return the text with halves of surrogate pairs joined, or replaced when alone: JSON in UTF-8 cannot carry them."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
-
-
 def cut(text: str, most: int) -> str:
     """Return the text, its end given up for an ellipsis when it has more than `most` characters."""
     return text if len(text) <= most else text[: most - 1] + "\u2026"
@@ -59,11 +51,11 @@ def cleaned(value: Any, levels: int = 50) -> Any:
     A string may have been cut in the middle of an emoji, and the parser takes brackets nested deeper than others can follow.
     """
     if isinstance(value, str):
-        return clean(value)
+        return whole(value)
     if levels == 0 and isinstance(value, list | dict):
         return None
     if isinstance(value, list):
         return [cleaned(part, levels - 1) for part in cast("list[Any]", value)]
     if isinstance(value, dict):
-        return {clean(name): cleaned(part, levels - 1) for name, part in cast("dict[str, Any]", value).items()}
+        return {whole(name): cleaned(part, levels - 1) for name, part in cast("dict[str, Any]", value).items()}
     return value

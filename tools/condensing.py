@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from conversation.errors import ParleyError, StoreError
 from conversation.facts import Fact, extract, facts_in
+from conversation.json_text import whole
 from conversation.messages import Usage
 from conversation.summaries import SUMMARY_TOOL, base, covered, facts_of, is_summary, older, summary_tokens
 from conversation.threads import NewTurn, Turn
@@ -17,7 +18,7 @@ from conversation.window import Priced, build_window
 from providers.base import ModelInfo
 from providers.chain import Reply
 from tools.app import Call
-from tools.bounds import clean, fitting
+from tools.bounds import fitting
 from tools.texts import filled
 
 Price = Callable[[Sequence[Turn]], Priced]
@@ -118,7 +119,7 @@ class _Notes:
 
     def shown(self, span: Sequence[Turn], tokens: int) -> str:
         """Return the notes within `tokens`, under a line that says whose they are and what they leave out."""
-        written = clean(self.reply.answer.text.strip())
+        written = whole(self.reply.answer.text.strip())
         unseen = [turn.seq for turn in span if not is_summary(turn)][: self.left_out]
         gap = f" They know nothing of turns {unseen[0]} to {unseen[-1]}." if unseen else ""
         head = f"Notes that {self.reply.model.name} took of these turns, not checked.{gap}"
@@ -151,7 +152,7 @@ def _summary(known: Sequence[Turn], span: Sequence[Turn], notes: _Notes | None, 
         provider=reply.model.provider if reply else None,
         model=reply.model.id if reply else None,
         usage=reply.usage if reply else None,
-        meta={"upto": upto, "tokens": tokens, "facts": [[fact.seq, fact.who, clean(fact.text)] for fact in facts]},
+        meta={"upto": upto, "tokens": tokens, "facts": [[fact.seq, fact.who, whole(fact.text)] for fact in facts]},
     )
 
 

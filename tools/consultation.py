@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from conversation.errors import InvalidInput
-from tools.bounds import clean
+from conversation.json_text import whole
 from tools.roles import Role
 
 _MESSAGE = """\
@@ -27,7 +27,7 @@ _ONLY_A_WORD = (
 
 def consultation(role: Role, arguments: Mapping[str, str]) -> str:
     """Return the text. Raises InvalidInput when a required argument is missing."""
-    given = {one.name: text for one in role.arguments if (text := clean(arguments.get(one.name, "")).strip())}
+    given = {one.name: text for one in role.arguments if (text := whole(arguments.get(one.name, "")).strip())}
     missing = [one.name for one in role.arguments if one.required and one.name not in given]
     if missing:
         raise InvalidInput(f"The prompt {role.name} needs {' and '.join(missing)}.", hint="Say it after the name of the command.")

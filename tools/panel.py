@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from conversation.errors import AllProvidersFailed, ContextTooLong, InvalidInput, ParleyError, ProviderError
 from conversation.fences import answer_tags, cut_middle, defuse
+from conversation.json_text import whole
 from conversation.messages import Attempt, Usage
 from conversation.tokens import estimate_tokens, fair_limit
 from providers.base import ModelInfo
@@ -20,7 +21,7 @@ from providers.catalogue import AUTO, Catalogue
 from providers.chain import Reply
 from providers.names import family, served_as
 from tools.app import Call
-from tools.bounds import clean, cut
+from tools.bounds import cut
 from tools.texts import filled, text
 
 T = TypeVar("T")
@@ -93,7 +94,7 @@ class Position:
 
     @property
     def text(self) -> str:
-        return clean(self.reply.answer.text)
+        return whole(self.reply.answer.text)
 
     @property
     def holder(self) -> str:

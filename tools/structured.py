@@ -12,12 +12,12 @@ from typing import Any, Generic, TypeVar, cast
 from pydantic import ValidationError
 
 from conversation.errors import ParleyError
+from conversation.json_text import whole
 from conversation.messages import Usage
 from conversation.threads import NewTurn, Turn
 from providers.base import ModelInfo
 from providers.chain import Reply
 from tools.bodies import Bodies
-from tools.bounds import clean
 from tools.json_in_text import MOST_CHARACTERS, Placed, Scan, not_in, scan
 from tools.lenient import Written
 from tools.texts import filled
@@ -84,7 +84,7 @@ async def ask_structured(
 
 
 def _text(reply: Reply) -> str:
-    return clean(reply.answer.text[: MOST_CHARACTERS + 1])
+    return whole(reply.answer.text[: MOST_CHARACTERS + 1])
 
 
 def _shown(bodies: Bodies, model: ModelInfo) -> str:

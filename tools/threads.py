@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from conversation.errors import InvalidInput
+from conversation.json_text import whole
 from conversation.messages import Frozen, Usage, Warned
 from conversation.threads import Thread, ThreadSummary, Turn, TurnState, parse_thread_id
 from tools.app import App, Call
-from tools.bounds import clean, fitting, json_tokens
+from tools.bounds import fitting, json_tokens
 from tools.registry import tool
 from tools.results import OmitEmpty, OmitNone, Result
 
@@ -87,9 +88,9 @@ def _listing(app: App, found: Sequence[ThreadSummary]) -> ThreadsAnswer:
     rows: list[ListedThread] = []
     room = app.limits.max_answer_tokens - 200
     for one in found:
-        snippet = None if one.snippet is None else clean(one.snippet)
+        snippet = None if one.snippet is None else whole(one.snippet)
         row = ListedThread(
-            continuation_id=one.id, title=clean(one.title), turns=one.turns, updated=one.updated, workspace=one.workspace, snippet=snippet
+            continuation_id=one.id, title=whole(one.title), turns=one.turns, updated=one.updated, workspace=one.workspace, snippet=snippet
         )
         room -= json_tokens(row.model_dump(mode="json"))
         if room < 0:
@@ -133,7 +134,7 @@ def _show(app: App, thread: Thread, wanted: Sequence[Turn], offset: int) -> Thre
     if left_out:
         message = f"Turns {left_out[0].seq} to {left_out[-1].seq} did not fit; name one of them with turn."
         warnings.append(Warned(code="truncated", message=message))
-    return ThreadsAnswer(continuation_id=thread.id, title=clean(thread.title), turns=tuple(rows), warnings=tuple(warnings))
+    return ThreadsAnswer(continuation_id=thread.id, title=whole(thread.title), turns=tuple(rows), warnings=tuple(warnings))
 
 
 def _shown(turn: Turn, offset: int) -> ShownTurn:
@@ -143,7 +144,7 @@ def _shown(turn: Turn, offset: int) -> ShownTurn:
         tool=turn.tool,
         provider=turn.provider,
         model=turn.model,
-        content=clean(turn.content)[offset:],
+        content=whole(turn.content)[offset:],
         state=turn.state,
         at=turn.at,
         usage=turn.usage,

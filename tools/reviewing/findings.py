@@ -7,8 +7,9 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from conversation.fences import label
+from conversation.json_text import whole
 from conversation.messages import Frozen
-from tools.bounds import clean, cut
+from tools.bounds import cut
 from tools.reviewing.anchors import find_place
 from tools.reviewing.parts import Excerpt, Part
 from tools.reviewing.shapes import Line
@@ -63,7 +64,7 @@ def anchored(written: WrittenFinding, part: Part, reviewer: str, seat: str = "")
 
 def fit(words: str, most: int) -> str:
     """Return the words, cut at so many characters: one finding must not crowd out the others."""
-    return clean(cut(words, most))
+    return whole(cut(words, most))
 
 
 def _path(named: str, part: Part) -> str | None:
