@@ -21,8 +21,10 @@ from cli._http_app import RunningCalls, build_app
 from cli._http_ports import BindError, PortTakenError, listen
 from cli.http import EXIT_GRACE, MAX_SESSIONS, Listener, config
 from conversation.errors import StoreError
-from gateway.errors import TYPES
-from gateway.guard import Guard, check_bind, url_host
+from gateway.conversations import split_path
+from gateway.errors import Shaped
+from gateway.exchange import new_request_id
+from gateway.guard import Guard, Headers, check_bind, url_host
 from gateway.routing import Chained, Pinned
 from gateway.shim import MAX_BODY_BYTES, Shim
 from gateway.sticky import Sticky
@@ -169,8 +171,11 @@ async def _spending(budget: Budget | None) -> Mapping[str, Any] | None:
         return None  # the rest of the status is known all the same
 
 
-def _shape(kind: str, message: str) -> Mapping[str, object]:
-    return {"type": "error", "error": {"type": kind if kind in TYPES.values() else "api_error", "message": message}}
+def _shape(status: int, kind: str, message: str) -> tuple[Mapping[str, object], Headers]:
+    """Return what the guard refuses as the shims tell errors."""
+    request_id = new_request_id()
+    given = Shaped(status, kind, message)
+    return given.body(request_id), ((b"request-id", request_id.encode()), (b"x-should-retry", b"false"))
 
 
 class _Requests:
@@ -186,7 +191,7 @@ class _Requests:
         """Return the application with its Messages requests counted."""
 
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] != "http" or not scope["path"].endswith(("/v1/messages", "/count_tokens")):
+            if scope["type"] != "http" or not split_path(scope["path"])[1].startswith("/v1/messages"):
                 await app(scope, receive, send)
                 return
             self._open += 1

@@ -23,6 +23,7 @@
     |  |- Overloaded                 overloaded
     |  |- AuthFailed                 auth_failed
     |  |- UpstreamTimeout            timeout
+    |  |- ProviderDefect             internal
     |  `- UpstreamError              upstream_error
     |- AllProvidersFailed            all_providers_failed
     |- MemoryUnavailable             memory_unavailable
@@ -221,6 +222,14 @@ class UpstreamError(ProviderError):
     code = "upstream_error"
     default_hint = "Try again, or name another provider's model."
     retryable = True
+
+
+class ProviderDefect(ProviderError):
+    """Something of ours failed while this provider was asked; another may be asked in another way."""
+
+    code = "internal"
+    default_cause = "defect"
+    default_hint = "This is a defect in Parley; the server's log on stderr has the details. Name another provider's model meanwhile."
 
 
 class AllProvidersFailed(ParleyError):

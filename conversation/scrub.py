@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Iterable
 from functools import lru_cache
+from pathlib import PurePath
 
 MASK = "[secret]"
 
@@ -42,3 +44,9 @@ def scrub(text: str, secrets: Iterable[str] = (), *, home: str = "") -> str:
     if len(own := home.rstrip("/")) > 1:
         text = re.sub(rf"{re.escape(own)}(?![\w.-])", "~", text)
     return _HOMES.sub("~", _SHAPES.sub(MASK, text))
+
+
+def where(error: BaseException) -> str:
+    """Return where an error came from as file names and lines: its message could hold what a caller sent."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    return " < ".join(f"{PurePath(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))

@@ -18,13 +18,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _WILDCARDS = frozenset({"0.0.0.0", "[::]"})  # noqa: S104 - recognised, not bound
 
-ErrorBody = Callable[[str, str], Mapping[str, object]]
-"""(type, message) -> the JSON body of an error answer."""
+Headers = tuple[tuple[bytes, bytes], ...]
+ErrorShape = Callable[[int, str, str], tuple[Mapping[str, object], Headers]]
+"""(status, type, message) -> the JSON body of an error answer, and headers that go with it."""
 
 
 def error_body(kind: str, message: str) -> Mapping[str, object]:
-    """The JSON body of an error answer; a shim hands the guard one of its own that adds what its clients expect."""
+    """The JSON body of an error answer where clients expect no more than that."""
     return {"error": {"type": kind, "message": message}}
+
+
+def plain_error(_: int, kind: str, message: str) -> tuple[Mapping[str, object], Headers]:
+    """Return an error as it is told there; a shim hands the guard a shape of its own."""
+    return error_body(kind, message), ()
 
 
 def check_bind(host: str, token: str | None, *, setting: str = "PARLEY_HOST") -> None:
@@ -56,7 +62,7 @@ class _Refusal:
     status: int
     kind: str
     message: str
-    headers: tuple[tuple[bytes, bytes], ...] = ()
+    headers: Headers = ()
 
 
 _NO_HOST = _Refusal(400, "invalid_request_error", "exactly one Host header is needed")
@@ -78,7 +84,7 @@ class Guard:
         max_body_bytes: Largest request body. One that announces its length passes through as it comes; one that does not is collected
             up to this size first, so that `app` never begins on a body that will be refused.
         open_paths: Paths that need no token. Host and Origin are checked there too.
-        shape: The JSON body of an error.
+        shape: How an error is told.
     """
 
     def __init__(
@@ -90,7 +96,7 @@ class Guard:
         token: str | None,
         max_body_bytes: int,
         open_paths: Collection[str] = (),
-        shape: ErrorBody = error_body,
+        shape: ErrorShape = plain_error,
     ) -> None:
         self._app = app
         names = {*LOOPBACK_NAMES, *(url_host(host) for host in hosts)}
@@ -170,7 +176,8 @@ class Guard:
 
     async def _answer(self, refusal: _Refusal, send: Send) -> None:
         # The connection stays open: closing it under a client that still sends would reset it before it has read why.
-        await send_json(send, refusal.status, self._shape(refusal.kind, refusal.message), refusal.headers)
+        body, headers = self._shape(refusal.status, refusal.kind, refusal.message)
+        await send_json(send, refusal.status, body, (*refusal.headers, *headers))
 
 
 async def send_json(send: Send, status: int, body: Mapping[str, object], headers: Iterable[tuple[bytes, bytes]] = ()) -> None:

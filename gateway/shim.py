@@ -17,8 +17,9 @@ from typing import Any, cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from conversation.errors import InternalError, InvalidInput, ParleyError
+from conversation.errors import InternalError, InvalidInput, NotConfigured, ParleyError
 from conversation.messages import Event, Fold
+from conversation.scrub import where
 from gateway.conversations import SESSION_HEADER, Saying, last_said, session_of, split_path
 from gateway.counting import count
 from gateway.errors import Shaped, refusal
@@ -122,28 +123,31 @@ class _Serving:
         await self._exchange.json(200, {"data": rows, "has_more": False, "first_id": first, "last_id": last})
 
     async def counted(self) -> None:
-        body = await self._request(counting=True)
-        if body is None:
-            return
-        try:
-            routes = self._shim.routes.of(self._asked(body))
-        except ParleyError as error:
-            await self._exchange.failed(error)
-            return
-        told = await self._shim.chain.count(routes[0], self._prepare(body)) if routes else None
+        """Answer POST /v1/messages/count_tokens: from the provider where it tells in time, else an estimate."""
+        await self._attended(self._count, counting=True)
+
+    async def _count(self, body: Mapping[str, Any]) -> None:
+        routes = self._shim.routes.of(self._asked(body))
+        if not routes:
+            raise NotConfigured("No provider is configured.")
+        told = await self._shim.chain.count(routes[0], self._prepare(body))
         await self._exchange.json(200, {"input_tokens": await asyncio.to_thread(count, body) if told is None else told})
 
     # --- messages --------------------------------------------------------------------------------------------------
 
     async def messages(self) -> None:
-        """Answer POST /v1/messages, streamed or whole; a client that leaves closes the upstream."""
-        body = await self._request()
+        """Answer POST /v1/messages, streamed or whole."""
+        await self._attended(self._message)
+
+    async def _attended(self, answer: Callable[[Mapping[str, Any]], Awaitable[None]], *, counting: bool = False) -> None:
+        """Answer a request for as long as its client is there; one that leaves closes the upstream."""
+        body = await self._request(counting=counting)
         if body is None:
             return
         answering = asyncio.current_task()
         leaving = asyncio.ensure_future(self._leaving(answering))
         try:
-            await self._answer(body)
+            await self._answer(answer, body)
         except asyncio.CancelledError:
             if not leaving.done() or leaving.cancelled():
                 raise  # it is the server that stops
@@ -155,6 +159,9 @@ class _Serving:
         kind = self._exchange.header(b"content-type").partition(";")[0].strip().lower()
         if kind not in _JSON_TYPES:
             await self._exchange.refuse(refusal(415, f"content-type must be application/json, not {kind[:60]}"))
+            return None
+        if self._exchange.header(b"content-encoding").strip().lower() not in ("", "identity"):
+            await self._exchange.refuse(refusal(415, "content-encoding is not taken: send the body as it is"))
             return None
         try:
             return parsed_body(await self._exchange.body(), counting=counting)
@@ -168,14 +175,17 @@ class _Serving:
         if answering is not None and not self._exchange.is_over:
             answering.cancel()
 
-    async def _answer(self, body: Mapping[str, Any]) -> None:
+    async def _answer(self, answer: Callable[[Mapping[str, Any]], Awaitable[None]], body: Mapping[str, Any]) -> None:
         try:
-            await (self._streamed(body) if body.get("stream") else self._whole(body))
+            await answer(body)
         except ParleyError as error:
             await self._exchange.failed(error)
         except Exception as error:  # the boundary to the client, which is told that it is a defect
-            log.error("%s failed: %s", self._shim.name, type(error).__name__)
+            log.error("%s failed: %s at %s", self._shim.name, type(error).__name__, where(error))
             await self._exchange.failed(InternalError(f"the gateway failed unexpectedly ({type(error).__name__})."))
+
+    async def _message(self, body: Mapping[str, Any]) -> None:
+        await (self._streamed(body) if body.get("stream") else self._whole(body))
 
     async def _whole(self, body: Mapping[str, Any]) -> None:
         asked = self._asked(body)

@@ -19,11 +19,13 @@ from conversation.errors import (
     ContextTooLong,
     ModelNotServed,
     Overloaded,
+    ProviderDefect,
     ProviderError,
     RateLimited,
     UpstreamError,
     UpstreamTimeout,
 )
+from conversation.json_text import whole, written
 from conversation.messages import Frozen
 from conversation.scrub import scrub
 
@@ -53,6 +55,7 @@ CAUSES: Mapping[str, Cause] = {
     "context_too_long": Cause(error=ContextTooLong, fails_over=True),
     "invalid_request": Cause(error=BadRequest, fails_over=False),
     "unsupported": Cause(error=BadRequest, fails_over=True),  # this provider cannot, another may
+    "defect": Cause(error=ProviderDefect, fails_over=True),
     "cancelled": Cause(error=UpstreamError, fails_over=False),  # Parley is closing
     # Not asked at all: the health record said no.
     "breaker_open": Cause(error=Overloaded, fails_over=True),
@@ -143,7 +146,7 @@ def failure(
     secrets: Iterable[str] = (),
 ) -> ProviderError:
     """Return the error for a cause, its message scrubbed and cut; `hint` is said in place of the cause's own."""
-    text = scrub(message, secrets)
+    text = whole(scrub(message, secrets))
     text = text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "\u2026"
     return CAUSES[cause].error(
         f"{provider}/{model}: {text}",
@@ -181,7 +184,10 @@ def error_in_body(provider: str, model: str, error: Any, *, secrets: Iterable[st
     fields: Mapping[str, Any] = cast("Mapping[str, Any]", error) if isinstance(error, Mapping) else {"message": str(error or "")}
     code = fields.get("code")
     status = code if isinstance(code, int) and 400 <= code <= 599 else ERROR_TYPES.get(str(fields.get("type")), 500)
-    text = json.dumps({"error": dict(fields)}, default=str)
+    try:
+        text = written({"error": dict(fields)}).decode()
+    except ValueError:
+        text = ""  # nested too deeply to say anything to anybody
     cause = cause_of(status, text)
     message = message_of(text) or "an error without a message"
     return failure(cause, message, provider=provider, model=model, status=status, secrets=secrets)
@@ -203,7 +209,7 @@ def message_of(body_text: str) -> str:
     """Return the human message in an error body of any upstream, without markup; empty when there is none."""
     try:
         found: Any = json.loads(body_text)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = re.sub(r"<[^>]*>", " ", body_text)
     if isinstance(found, list):
         found = next(iter(cast("list[Any]", found)), None)  # Google wraps a stream's error in an array

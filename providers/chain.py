@@ -8,6 +8,7 @@ provider for later requests.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 
 from conversation.errors import AllProvidersFailed, ContextTooLong, NotConfigured, ParleyError, ProviderError
 from conversation.messages import Answer, Attempt, Event, Fold, Frozen, Usage
+from conversation.scrub import where
 from providers._race import Race, Streaming, Try, Watch
 from providers.base import Call, ModelInfo, Provider, Timeouts
 from providers.budget import Budget
@@ -23,6 +25,8 @@ from providers.causes import CAUSES, failure
 from providers.health import ASIDE_SECONDS, LONGEST_PARK_SECONDS, Health
 from providers.pricing import usage_of
 from providers.strategies import Experience
+
+log = logging.getLogger(__name__)
 
 Prepare = Callable[[ModelInfo], Awaitable[Mapping[str, Any]]]
 """Makes the Messages API body for one model; may raise ContextTooLong."""
@@ -109,6 +113,11 @@ class Chain:
                 await provider.ready()
                 return await provider.count(_call(model, await prepare(model)))
         except (TimeoutError, ProviderError):
+            return None
+        except ParleyError:
+            raise
+        except Exception as error:  # as in an attempt: an estimate is at hand
+            log.error("counting at %s failed: %s at %s", model.name, type(error).__name__, where(error))
             return None
 
     async def _race(self, routes: Sequence[ModelInfo], larger: Sequence[ModelInfo], deadline_s: float | None) -> Race:
@@ -221,6 +230,13 @@ class Chain:
             attempt.end(self._clock(), error.cause, error.status)
             settled = self._record(error, model)
             raise
+        except ParleyError:
+            raise
+        except Exception as error:  # the boundary of an attempt: a defect in asking one provider need not cost the answer
+            log.error("asking %s failed: %s at %s", model.name, type(error).__name__, where(error))
+            attempt.end(self._clock(), "defect")
+            text = f"asking failed unexpectedly ({type(error).__name__})"
+            raise failure("defect", text, provider=model.provider, model=model.id) from None
         finally:
             attempt.passing.end()
             if attempt.outcome is None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from mcp import MCPError
@@ -30,6 +28,7 @@ from mcp.types import (
 from mcp.types import Tool as ListedTool
 
 from conversation.errors import InternalError, InvalidInput, ParleyError
+from conversation.scrub import where
 from providers.names import near
 from tools import TOOLS
 from tools.app import App, Call
@@ -122,7 +121,7 @@ async def _call(app: App, tools: dict[str, Tool], ctx: ServerRequestContext[Any]
     except ParleyError as error:
         return _failed(app, error)
     except Exception as error:  # the boundary to the client, which is told that it is a defect
-        log.error("tool %s failed: %s at %s", params.name[:60], type(error).__name__, _where(error))
+        log.error("tool %s failed: %s at %s", params.name[:60], type(error).__name__, where(error))
         return _failed(app, InternalError(f"{params.name[:60]} failed unexpectedly ({type(error).__name__})."))
     return CallToolResult(content=[TextContent(type="text", text=_json(structured))], structured_content=structured)
 
@@ -149,12 +148,6 @@ def _failed(app: App, error: ParleyError) -> CallToolResult:
 
 def _json(value: dict[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _where(error: BaseException) -> str:
-    """Return where an error came from as file names and lines: its message could hold what a caller sent."""
-    frames = traceback.extract_tb(error.__traceback__)[-4:]
-    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
 
 
 def _prompt(role: Role) -> Prompt:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.guard import Guard, check_bind
+from gateway.guard import Guard, Headers, check_bind
 
 PORT = 8094
 TOKEN = "a-secret-token"
@@ -236,12 +236,12 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_reaches_nothing() 
 
 
 async def test_a_shim_gives_errors_the_shape_its_clients_expect() -> None:
-    def shape(kind: str, message: str) -> Mapping[str, object]:
-        return {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"}
+    def shape(status: int, kind: str, message: str) -> tuple[Mapping[str, object], Headers]:
+        return {"type": "error", "error": {"type": kind, "message": message}}, ((b"request-id", b"req_%d" % status),)
 
     answer = await ask(guarded(shape=shape), ("host", "evil.example"))
     assert answer.body["type"] == "error"
-    assert answer.headers[b"content-type"] == b"application/json"
+    assert (answer.headers[b"content-type"], answer.headers[b"request-id"]) == (b"application/json", b"req_421")
 
 
 async def test_websockets_are_closed_and_the_lifespan_passes() -> None:

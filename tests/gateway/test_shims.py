@@ -52,6 +52,7 @@ async def test_what_is_not_there_and_what_is_no_request_are_errors_of_the_api(cl
         (await client.post(shim, "/v1/messages", b"{"), 400, BAD),
         (await client.post(shim, "/v1/messages", b"[]"), 400, BAD),
         (await client.post(shim, "/v1/messages", b"{}"), 400, BAD),
+        (await client.post(shim, "/v1/messages", b"\x1f\x8b", {"content-encoding": "gzip"}), 415, BAD),
         (await client.ask(shim, messages="hello"), 400, BAD),
         (await client.ask(shim, messages=[]), 400, BAD),
         (await client.ask(shim, messages=["hello"]), 400, BAD),
@@ -95,6 +96,24 @@ async def test_a_body_of_almost_32_mb_arrives_and_a_larger_one_is_refused_unread
     assert got.answer.text and picture in json.dumps(client.sent(provider))
     got = await client.ask(shim, messages=[{"role": "user", "content": "x" * 33_600_000}])
     assert (got.status, got.body["error"]["type"], got.body["type"]) == (413, "request_too_large", "error")
+
+
+@EACH
+@BOTH
+async def test_half_an_emoji_and_deep_nesting_do_not_keep_a_conversation_from_going_on(client: Client, shim: str, stream: bool) -> None:
+    """JavaScript writes the first where a text was cut, and a model may have called a tool with the second."""
+    deep: Any = "x"
+    for _ in range(300):
+        deep = {"a": deep}
+    use = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"deep": deep}}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "seen"}
+    turns = [{"role": "user", "content": "go"}, {"role": "assistant", "content": [use]}, {"role": "user", "content": [result]}]
+    half = [{"role": "user", "content": "cut \ud83d end"}]
+    assert (await client.ask(shim, stream=stream, messages=half)).answer.text
+    assert "cut \ufffd end" in json.dumps(client.sim.log[-1]["body"], ensure_ascii=False)
+    for path in ("/v1/messages", "/v1/messages/count_tokens"):
+        got = await client.ask(shim, stream=stream, path=path, messages=turns, tools=[{"name": "f", "input_schema": {"type": "object"}}])
+        assert got.status == 200 or (got.status, got.body["error"]["type"]) == (400, BAD)
 
 
 @EACH

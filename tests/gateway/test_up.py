@@ -81,6 +81,8 @@ async def test_without_credentials_it_runs_says_what_is_missing_and_is_not_ready
             async with session.post(f"{base}/v1/messages", json=body) as got:
                 assert (got.status, got.headers["x-should-retry"]) == (401, "false")
                 assert "OPENROUTER_API_KEY" in (await got.json())["error"]["message"]
+            async with session.post(f"{base}/v1/messages/count_tokens", json=body) as got:
+                assert (got.status, (await got.json())["type"]) == (401, "error")
             async with session.get(f"{base}/health") as health:
                 assert health.status == 200
         process.terminate()

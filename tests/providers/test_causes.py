@@ -120,3 +120,18 @@ def test_every_cause_makes_its_error() -> None:
         assert type(error) is cause.error
         assert error.cause == name
     assert isinstance(failure("context_too_long", "x", provider="p", model="m"), ContextTooLong)
+
+
+@pytest.mark.parametrize("body", ["[" * 60_000, '{"error":' * 60_000, '{"error": {"message": "half \\ud83d"}}'])
+def test_an_error_body_of_any_depth_with_any_text_is_told(body: str) -> None:
+    error = error_for_status("p", "m", 429, {"retry-after": "7"}, body)
+    assert (error.cause, error.retry_after) == ("rate_limited", 7.0)
+    error.message.encode()
+
+
+def test_an_error_object_of_any_depth_is_told() -> None:
+    deep: object = "x"
+    for _ in range(5_000):
+        deep = [deep]
+    error = error_in_body("p", "m", {"type": "overloaded_error", "details": deep})
+    assert (error.cause, error.status) == ("overloaded", 529)

@@ -18,6 +18,7 @@ from conversation.errors import (
     NotConfigured,
     Overloaded,
     ParleyError,
+    ProviderDefect,
     RateLimited,
     StoreUnavailable,
     UpstreamTimeout,
@@ -331,21 +332,24 @@ async def test_cancelling_the_caller_closes_every_upstream() -> None:
     assert (a.open, b.open) == (0, 0)
 
 
-async def test_a_defect_in_an_adapter_is_not_taken_for_a_failing_provider() -> None:
-    async def defect(call: Call) -> AsyncGenerator[Event, None]:
-        raise ZeroDivisionError
-        yield {}
-
-    health = HealthRecord(failures=1)
-    with pytest.raises(ZeroDivisionError):
-        await chain(Upstream("a", defect), health=health).ask([model("a")], body)
-    assert health.snapshot() == {}
-
-
 async def test_progress_names_who_is_asked_and_who_failed() -> None:
     said: list[str] = []
     await chain(Upstream("a", "!overloaded"), Upstream("b", "yes")).ask([model("a"), model("b")], body, progress=said.append)
     assert said == ["asking a/m", "a/m failed (overloaded)", "asking b/m"]
+
+
+async def test_a_defect_in_asking_one_provider_is_logged_and_the_next_is_asked(caplog: pytest.LogCaptureFixture) -> None:
+    async def broken(call: Call) -> AsyncGenerator[Event, None]:
+        raise KeyError("what was asked")
+        yield {}
+
+    health = HealthRecord(failures=1)
+    reply = await chain(Upstream("a", broken), Upstream("b", "yes"), health=health).ask([model("a"), model("b")], body)
+    assert (reply.answer.text, [one.outcome for one in reply.attempts]) == ("yes", ["defect", "ok"])
+    assert health.admit("a", "m") is None and "asking a/m failed: KeyError at test_chain.py:" in caplog.text
+    with pytest.raises(ProviderDefect, match="unexpectedly \\(KeyError\\)") as caught:
+        await chain(Upstream("a", broken)).ask([model("a")], body)
+    assert caught.value.code == "internal" and "what was asked" not in caught.value.message
 
 
 async def test_spending_is_counted_warned_of_and_stopped() -> None:

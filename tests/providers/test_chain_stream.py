@@ -216,9 +216,15 @@ async def test_a_rate_limit_parks_the_provider_for_later_requests() -> None:
 async def test_a_count_is_the_providers_or_none_when_it_fails_or_cannot() -> None:
     class Counting(Upstream):
         async def count(self, call: Call) -> int | None:
+            if call.model.id == "busy":
+                raise failure("overloaded", "busy", provider="a", model="busy")
             if call.model.id == "broken":
-                raise failure("overloaded", "busy", provider="a", model="broken")
+                raise KeyError
+            if call.model.id == "unset":
+                raise NotConfigured("no key")
             return 7
 
     asked = chain(Counting("a", "x"), Upstream("b", "x"))
-    assert [await asked.count(one, body) for one in (A, B, model("a", "broken"))] == [7, None, None]
+    assert [await asked.count(one, body) for one in (A, B, model("a", "busy"), model("a", "broken"))] == [7, None, None, None]
+    with pytest.raises(NotConfigured):
+        await asked.count(model("a", "unset"), body)

@@ -162,13 +162,14 @@ async def test_text_in_code_is_no_instruction_and_cannot_leave_its_fence(house: 
     assert prompt_of(house.upstreams["vertex_claude"].calls[0]).count("</file>") == 1
 
 
-async def test_a_defect_is_an_internal_error(house: House, users: Path) -> None:
+async def test_a_defect_in_asking_one_model_leaves_the_review_to_the_next(house: House, users: Path) -> None:
     async def broken(call: Call) -> AsyncGenerator[Event, None]:
         yield {"type": "message_start", "message": {}}
         raise RuntimeError("a defect")
 
     house.upstreams["vertex_claude"].plays = [broken]
-    assert "(RuntimeError)" in (await house.error("codereview", {"paths": ["users.py"]}))["message"]
+    house.upstreams["vertex_gemini"].plays = [review(INJECTION)]
+    assert len((await house.call("codereview", {"paths": ["users.py"]}))["issues"]) == 1
 
 
 # --- what cannot be read ---------------------------------------------------------------------------------------------

@@ -155,12 +155,13 @@ async def test_a_tool_without_arguments_says_so(house: House) -> None:
     assert (await house.error("version", {"x": 1}))["hint"] == "version takes no arguments."
 
 
-async def test_a_defect_is_an_internal_error_that_tells_nothing(house: House, caplog: pytest.LogCaptureFixture) -> None:
-    async def broken(call: Call):
+async def test_a_defect_is_an_internal_error_that_tells_nothing(
+    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
         raise RuntimeError("planted-secret")
-        yield {}
 
-    house.upstreams["vertex_claude"].plays = [broken]
+    monkeypatch.setattr(house.store, "begin", broken)
     with caplog.at_level(logging.DEBUG, "tools"):
         error = await house.error("chat", {"prompt": "another planted-secret"})
     assert (error["code"], error["retryable"]) == ("internal", False)
