@@ -178,3 +178,6 @@ class RunningCalls:
     async def until_idle(self) -> None:
         """Wait until nothing is being worked on."""
         await self._idle.wait()
+
+    def stop(self) -> None:
+        """Closing its connection is what tells a session of MCP to end what it still does."""

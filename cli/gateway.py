@@ -183,7 +183,7 @@ class _Requests:
 
     def __init__(self) -> None:
         self.mcp = RunningCalls()
-        self._open = 0
+        self._open: set[asyncio.Task[Any]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -194,12 +194,14 @@ class _Requests:
             if scope["type"] != "http" or not split_path(scope["path"])[1].startswith("/v1/messages"):
                 await app(scope, receive, send)
                 return
-            self._open += 1
+            serving = asyncio.current_task()
+            assert serving is not None  # noqa: S101 - a server runs applications in tasks
+            self._open.add(serving)
             self._idle.clear()
             try:
                 await app(scope, receive, send)
             finally:
-                self._open -= 1
+                self._open.discard(serving)
                 if not self._open:
                     self._idle.set()
 
@@ -209,3 +211,8 @@ class _Requests:
         """Wait until nothing is being worked on."""
         await self._idle.wait()
         await self.mcp.until_idle()
+
+    def stop(self) -> None:
+        """Cancel requests, which tell their clients so."""
+        for serving in self._open:
+            serving.cancel()

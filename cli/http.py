@@ -113,6 +113,9 @@ class Running(Protocol):
     """What a server is working on."""
 
     async def until_idle(self) -> None: ...
+    def stop(self) -> None:
+        """Have what still runs tell its client and end."""
+        ...
 
 
 class Listener(uvicorn.Server):
@@ -151,6 +154,7 @@ class Listener(uvicorn.Server):
         await asyncio.wait(waits, timeout=DRAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
+        self._calls.stop()
         if not self._hurry.is_set():
             await asyncio.sleep(_LAST_ANSWERS)  # a finished call still has to write its answer
         self.should_exit = True

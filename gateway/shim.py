@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from conversation.errors import InternalError, InvalidInput, NotConfigured, ParleyError
+from conversation.errors import InternalError, InvalidInput, NotConfigured, Overloaded, ParleyError
 from conversation.messages import Event, Fold
 from conversation.scrub import where
 from gateway.conversations import SESSION_HEADER, Saying, last_said, session_of, split_path
@@ -38,6 +38,9 @@ _JSON_TYPES = frozenset({"", "application/json"})
 """None at all is taken for JSON, as bare clients send it."""
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """What Anthropic's API takes, and what Claude Code names when it is told 413."""
+
+
+_STOPPING = Overloaded("The gateway is stopping.", status=503, retry_after=1.0, hint="Ask again once it runs.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +152,8 @@ class _Serving:
         try:
             await self._answer(answer, body)
         except asyncio.CancelledError:
-            if not leaving.done() or leaving.cancelled():
-                raise  # it is the server that stops
+            if not leaving.done():  # it is the server that stops
+                await self._exchange.failed(_STOPPING)
         finally:
             leaving.cancel()
 

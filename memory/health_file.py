@@ -28,17 +28,21 @@ MOST_BYTES = 1_000_000
 LONGEST_SECONDS = 3_700.0
 """Nothing is remembered for longer: a time further off was written under a clock that was wrong."""
 
-_LOCK_SECONDS = 0.05
+LOCK_SECONDS = 0.05
 _PAUSES = (0.0001, 0.001)
 _STATE = TypeAdapter(State)
 _T = TypeVar("_T")
 
 
 class HealthFile:
-    """Keeps a state in `path` for every process that names it. `clock` is seconds since the epoch, since processes share no other."""
+    """Keeps a state in `path` for every process that names it.
 
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
-        self._path, self._clock = path, clock
+    `clock` is seconds since the epoch, since processes share no other; `patience` how long a change waits for the writers' lock before it
+    stays with this process.
+    """
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, patience: float = LOCK_SECONDS) -> None:
+        self._path, self._clock, self._patience = path, clock, patience
         self._state = State()
         self._seen: tuple[int, int, int] | None = None
         self._told = False
@@ -90,7 +94,7 @@ class HealthFile:
             yield False
             return
         try:
-            yield _lock(handle)
+            yield _lock(handle, self._patience)
         finally:
             os.close(handle)
 
@@ -113,8 +117,8 @@ class HealthFile:
             log.warning("the health of providers is not shared with other processes: %s", error.strerror)
 
 
-def _lock(handle: int) -> bool:
-    end = time.monotonic() + _LOCK_SECONDS
+def _lock(handle: int, patience: float) -> bool:
+    end = time.monotonic() + patience
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -115,6 +116,24 @@ async def test_a_running_answer_ends_before_the_gateway_does(simulated: Threaded
                 gateway.process.send_signal(signal.SIGTERM)
                 rest = await response.read()
     assert rest.endswith(b'data: {"type":"message_stop"}\n\n')
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_an_answer_that_takes_too_long_is_ended_with_an_error_and_the_gateway_is_gone_within_ten_seconds(
+    simulated: ThreadedSimulator, sim: ThreadedSimulator, tmp_path: Path, stream: bool
+) -> None:
+    sim.rule("*", "a very slow answer in pieces", chunks=6, chunk_delay_s=30)
+    with starting(simulated, tmp_path, "--only", "vertex_claude") as gateway:
+        async with aiohttp.ClientSession() as session:
+            asking = asyncio.create_task(Client(session, gateway, sim).ask("vertex_claude", stream=stream))
+            await asyncio.to_thread(sim.until, lambda log: any(entry["provider"] == "vertex_claude" for entry in log))
+            gateway.process.send_signal(signal.SIGTERM)
+            got = await asking
+            assert await asyncio.to_thread(gateway.process.wait, 10) == 0
+    if stream:
+        assert (got.status, got.events[-1]["type"], got.events[-1]["error"]["type"]) == (200, "error", "overloaded_error")
+    else:
+        assert (got.status, got.body["error"]["type"], got.headers["retry-after"]) == (503, "overloaded_error", "1")
 
 
 def test_two_gateways_at_once_are_not_both_up(simulated: ThreadedSimulator, tmp_path: Path) -> None:

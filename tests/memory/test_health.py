@@ -179,7 +179,7 @@ import sys
 from pathlib import Path
 from memory.health import HealthRecord
 from memory.health_file import HealthFile
-health = HealthRecord(failures=1_000, keeper=HealthFile(Path(sys.argv[1])))
+health = HealthRecord(failures=1_000, keeper=HealthFile(Path(sys.argv[1]), patience=30))
 print(flush=True)
 sys.stdin.readline()
 for _ in range(100):

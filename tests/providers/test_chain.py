@@ -382,6 +382,16 @@ async def test_without_a_limit_spending_is_counted_only() -> None:
     assert await budget.near() is None
 
 
+async def test_what_was_spent_is_told_by_day_and_days_without_requests_are_left_out() -> None:
+    purse = Purse()
+    budget = Budget(purse, today=lambda: "2026-11-23")
+    budget.note(model("a"), took(2.0), "mine")
+    await budget.aclose()
+    assert (await budget.of_today())["usd"] == 2.0
+    (day,) = await budget.told(["2026-11-24", "2026-11-23", "2026-11-22"])
+    assert (day["day"], list(day["sessions"])) == ("2026-11-23", ["mine"])
+
+
 async def test_what_is_spent_while_a_sum_is_being_counted_is_counted_as_one() -> None:
     purse = Purse()
     budget = Budget(purse)
