@@ -91,10 +91,17 @@ def _fit_tool_result(fit: Body, wire: Kind, marks: bool) -> None:
     fit["tool_use_id"] = tool_id(str(fit.get("tool_use_id") or ""))
     content = fit.get("content")
     if not isinstance(content, str):
-        fit["content"] = content = [_marked(part, marks) for part in _dicts(content) if part.get("type") != "text" or part.get("text")]
+        parts = [part for part in _dicts(content) if part.get("type") != "text" or part.get("text")]
+        fit["content"] = content = [_result_part(part, wire, marks) for part in parts]
     if wire != "anthropic" and fit.pop("is_error", False):
         # Their wires have no place for it, so the model is told in words.
         fit["content"] = f"Error: {content}" if isinstance(content, str) else [{"type": "text", "text": "Error:"}, *content]
+
+
+def _result_part(part: Mapping[str, Any], wire: Kind, marks: bool) -> Body:
+    if part.get("type") == "document" and wire == "openai" and (text := _document_text(part)) is not None:
+        return {"type": "text", "text": text}
+    return _marked(part, marks)
 
 
 def _document_text(block: Mapping[str, Any]) -> str | None:

@@ -126,6 +126,7 @@ def test_the_constants_of_a_schema_become_enums_for_gemini() -> None:
     assert tools[0]["input_schema"]["properties"]["a"]["anyOf"] == [{"type": "string", "enum": ["x"]}, {"const": 5}]
 
 
+PICTURE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw=="}}
 DOCUMENT = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="}}
 
 
@@ -141,6 +142,10 @@ def test_a_document_of_text_is_text_where_there_are_no_documents(document: dict[
     for provider in ("vertex_gemini", "github_models", "openrouter"):
         assert fit(provider, messages=messages)["messages"][0]["content"] == [{"type": "text", "text": text}] or provider == "openrouter"
     assert fit(messages=messages)["messages"][0]["content"] == [document]
+    result = {"type": "tool_result", "tool_use_id": "a", "content": [document, PICTURE]}
+    for provider in ("github_models", "openrouter"):
+        (inside,) = fit(provider, messages=[{"role": "user", "content": [result]}])["messages"][0]["content"]
+        assert inside["content"] == [{"type": "text", "text": text}, PICTURE]
 
 
 def test_a_document_goes_where_it_is_read_and_elsewhere_another_provider_may_be_asked() -> None:
