@@ -26,6 +26,7 @@ DOORS = {
     "apsw": "memory/sqlite.py",
     "graphiti_core": "graph/_graphiti.py",
     "yaml": "tools/_role_file.py",
+    "pypdf": "providers/_pdf_pages.py",
 }
 
 

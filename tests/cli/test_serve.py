@@ -250,7 +250,8 @@ async def listed():
 
 names = asyncio.run(listed())
 heavy = (
-    "litellm", "graphiti_core", "aiohttp", "google.auth", "google.oauth2", "apsw", "redis", "openai", "pathspec", "simulator", "yaml",
+    "litellm", "graphiti_core", "aiohttp", "google.auth", "google.oauth2", "apsw", "redis", "openai", "pathspec", "pypdf", "simulator",
+    "yaml",
 )
 print(*names, "|", *(name for name in heavy if name in sys.modules))
 """
