@@ -23,6 +23,7 @@ from conversation.errors import InternalError, ParleyError
 from conversation.json_text import parsed, written
 from conversation.messages import Event
 from providers._counting import counted
+from providers._documents import PdfTexts
 from providers._events import Grammar
 from providers._google import GoogleTokens
 from providers._halves import Halves
@@ -70,6 +71,7 @@ class LiteLLMProvider:
         self._http = http
         self._upstream = Upstream(spec, settings, tokens)
         self._thoughts = ThoughtBook()
+        self._pdf_texts = PdfTexts()
         self._wire: Wire | None = None
         self._warming: Future[Wire] | None = None
 
@@ -80,7 +82,7 @@ class LiteLLMProvider:
     async def stream(self, call: Call) -> AsyncGenerator[Event, None]:
         """Yield the answer's events; see providers.base.Provider."""
         wire = await self._ready()
-        request = self._translated(wire, call)
+        request = self._translated(wire, await self._readable(call))
         secrets = await self._upstream.secrets()
         async with aclosing(self._replies(call, request)) as replies:
             async for reply in replies:
@@ -100,7 +102,7 @@ class LiteLLMProvider:
         if self._spec.count_path is None:
             return None
         wire = await self._ready()
-        request = self._translated(wire, call)
+        request = self._translated(wire, await self._readable(call))
         return await counted(self._http, self._upstream, call.model, self._spec.wire, request.body, request.headers)
 
     async def ready(self) -> None:
@@ -127,6 +129,12 @@ class LiteLLMProvider:
                     return
                 if reply.status != 401 or last or not self._upstream.renew(headers):
                     raise await self._upstream.error(call.model, reply)
+
+    async def _readable(self, call: Call) -> Call:
+        """Return the call with text in the place of PDF documents where the models read none."""
+        if self._spec.documents:
+            return call
+        return call.model_copy(update={"body": await self._pdf_texts.with_text(call.body)})
 
     def _translated(self, wire: Wire, call: Call) -> Request:
         try:

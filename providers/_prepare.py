@@ -123,7 +123,7 @@ def _check_media(messages: Iterable[Mapping[str, Any]], model: ModelInfo, spec: 
                     # The translation would fetch it from here.
                     raise _unsupported(model, "images and documents go to Gemini as base64 only")
                 if part.get("type") == "document" and not spec.documents:
-                    raise _unsupported(model, f"{spec.title} takes no documents but plain text")
+                    raise _unsupported(model, f"{spec.title} takes no documents but plain text, and PDFs as base64 for their text")
 
 
 def _unsupported(model: ModelInfo, text: str) -> ProviderError:

@@ -67,7 +67,7 @@ class ProviderSpec(Frozen):
     """Starts of the ids of models that take cache_control marks on a wire that is not Anthropic's."""
     headers: Mapping[str, str] = Field(default_factory=dict)
     documents: bool = True
-    """Whether its models read PDF documents."""
+    """Whether its models read PDF documents; where not, they are sent the text."""
     messages_path: str | None = None
     """Where it takes Messages API bodies as they are, streamed; None where it does not."""
     messages_prefixes: tuple[str, ...] = ("",)

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from tests.gateway.client import PROVIDERS, Client
+from tests.providers.pdfs import document, pdf
 
 CLAUDE = ("vertex_claude", "openrouter")
 BOTH = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 EACH = pytest.mark.parametrize("shim", PROVIDERS)
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x02\x00\x00\x00\x02\x08\x02\x00\x00\x00").decode()
-PDF = base64.b64encode(b"%PDF-1.4 a document").decode()
 SCHEMA: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "type": "object",
@@ -68,15 +68,35 @@ async def test_images_and_documents(client: Client, shim: str, stream: bool) -> 
     image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
     got = await client.ask(shim, stream=stream, messages=[user("What is this?", image)])
     assert got.answer.text and PNG in everything(client, shim)
-    document = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": PDF}, "title": "a.pdf"}
-    got = await client.ask(shim, stream=stream, messages=[user(document, "What is this?")])
-    if shim == "github_models":  # its models read no documents
-        assert (got.status, "document" in got.body["error"]["message"]) == (400, True)
-    else:
-        assert got.answer.text and PDF in everything(client, shim)
+    paper = document(pdf("About a HERON"), title="a.pdf")
+    got = await client.ask(shim, stream=stream, messages=[user(paper, "What is this?")])
+    assert got.answer.text
+    sent = everything(client, shim)
+    as_text = shim == "github_models"  # its models read no documents
+    assert (paper["source"]["data"] in sent, "a.pdf" in sent and "About a HERON" in sent) == (not as_text, as_text)
     plain: dict[str, Any] = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "a plain OTTER"}}
     got = await client.ask(shim, stream=stream, messages=[user(plain, "What is this?")])
     assert got.answer.text and "a plain OTTER" in everything(client, shim)
+
+
+@BOTH
+async def test_where_no_documents_are_read_a_session_with_some_goes_on(client: Client, stream: bool) -> None:
+    """Beside a tool's result and in it, of several kinds, and again with every turn; one that cannot be read here is refused as before."""
+    use = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {"at": "a"}}
+    seen = [{"type": "text", "text": "Read it."}, document(pdf("one OTTER"))]
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": seen}
+    turns = [user("go"), assistant(use), user(result, document(pdf("two HERON")), document(b"%PDF-1.4 torn", title="torn.pdf"))]
+    for _ in range(2):
+        got = await client.ask("github_models", stream=stream, messages=turns, tools=[LOOK])
+        assert got.answer.text
+        messages = client.sent("github_models")["messages"]
+        (answer,) = [json.dumps(message["content"]) for message in messages if message["role"] == "tool"]
+        assert "Read it." in answer and "one OTTER" in answer
+        assert all(word in everything(client, "github_models") for word in ("two HERON", "torn.pdf", "damaged"))
+        turns += [assistant(*got.answer.blocks), user("and?")]
+    far = {"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}}
+    got = await client.ask("github_models", stream=stream, messages=[user(far)])
+    assert (got.status, "document" in got.body["error"]["message"]) == (400, True)
 
 
 @EACH

@@ -148,10 +148,11 @@ def test_a_document_of_text_is_text_where_there_are_no_documents(document: dict[
         assert inside["content"] == [{"type": "text", "text": text}, PICTURE]
 
 
-def test_a_document_goes_where_it_is_read_and_elsewhere_another_provider_may_be_asked() -> None:
+def test_a_document_goes_where_it_is_read_and_for_one_that_nobody_reads_here_another_provider_may_be_asked() -> None:
     messages = [{"role": "user", "content": [DOCUMENT]}]
     assert fit("vertex_gemini", messages=messages)["messages"][0]["content"] == [DOCUMENT]
-    for content in ([DOCUMENT], [{"type": "tool_result", "tool_use_id": "a", "content": [DOCUMENT]}]):
+    far = {"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}}
+    for content in ([far], [{"type": "tool_result", "tool_use_id": "a", "content": [far]}]):
         with pytest.raises(BadRequest, match="takes no documents") as caught:
             fit("github_models", messages=[{"role": "user", "content": content}])
         assert caught.value.cause == "unsupported" and CAUSES["unsupported"].fails_over
