@@ -120,6 +120,10 @@ class Race:
             self.winner = attempt
             self.on_content()
 
+    def left(self, now: float) -> float | None:
+        """Return the seconds the request has left; None without a deadline."""
+        return None if self.ends_at is None else self.ends_at - now
+
     def attempts(self) -> tuple[Attempt, ...]:
         """Return every attempt so far, in the order they began."""
         return tuple(one.recorded() for one in self.tries)

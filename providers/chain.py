@@ -11,25 +11,22 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 
 from conversation.errors import AllProvidersFailed, ContextTooLong, NotConfigured, ParleyError, ProviderError
-from conversation.messages import Answer, Attempt, Event, Fold, Frozen, Usage
+from conversation.messages import Answer, Attempt, Frozen, Usage
 from conversation.scrub import where
-from providers._race import Race, Streaming, Try, Watch
-from providers.base import Call, ModelInfo, Provider, Timeouts
+from providers._attempt import Asking, Prepare, call_of
+from providers._race import Race, Streaming, Try
+from providers.base import ModelInfo, Provider, Timeouts
 from providers.budget import Budget
 from providers.causes import CAUSES, failure
-from providers.health import ASIDE_SECONDS, LONGEST_PARK_SECONDS, Health
+from providers.health import Health
 from providers.pricing import usage_of
 from providers.strategies import Experience
 
 log = logging.getLogger(__name__)
-
-Prepare = Callable[[ModelInfo], Awaitable[Mapping[str, Any]]]
-"""Makes the Messages API body for one model; may raise ContextTooLong."""
 
 Progress = Callable[[str], None]
 
@@ -61,12 +58,15 @@ class Chain:
     ) -> None:
         self._provider = provider
         self._health = health
-        self._timeouts = timeouts or Timeouts()
+        self._asking = Asking(provider, health, timeouts or Timeouts(), budget, clock)
         self._hedge_after = hedge_after
         self._budget = budget
         self._clock = clock
-        self.lately = Experience(clock)
+
+    @property
+    def lately(self) -> Experience:
         """How the models it asked did."""
+        return self._asking.lately
 
     async def ask(
         self,
@@ -111,7 +111,7 @@ class Chain:
         try:
             async with asyncio.timeout(COUNT_SECONDS):
                 await provider.ready()
-                return await provider.count(_call(model, await prepare(model)))
+                return await provider.count(call_of(model, await prepare(model)))
         except (TimeoutError, ProviderError):
             return None
         except ParleyError:
@@ -192,7 +192,7 @@ class Chain:
                 race.errors.append(error)
                 continue
             progress(f"asking {model.name}")
-            race.running[asyncio.create_task(self._attempt(race, attempt, prepare))] = attempt
+            race.running[asyncio.create_task(self._asking.answer(race, attempt, prepare))] = attempt
             return
 
     def _refusal(self, race: Race, attempt: Try) -> ProviderError | None:
@@ -207,73 +207,6 @@ class Chain:
         attempt.end(now, refusal.cause)
         message = f"not asked ({refusal.reason}); it will be again in {refusal.seconds:.0f} s"
         return failure(refusal.cause, message, provider=model.provider, model=model.id, retry_after=refusal.seconds)
-
-    async def _attempt(self, race: Race, attempt: Try, prepare: Prepare) -> Answer:
-        """Return one model's whole answer, with its deadlines kept, its health recorded and its cost counted."""
-        model, folding, settled = attempt.model, Fold(), False
-        try:
-            provider = self._provider(model.provider)
-            await provider.ready()
-            call = _call(model, await prepare(model))
-            attempt.began = self._clock()
-            watch = Watch(race, attempt, self._timeouts.of(model), self._left(race))
-            async with watch.kept():
-                await _listen(provider.stream(call), race, attempt, watch, folding)
-            self._health.succeeded(model.provider, model.id)
-            settled = True
-            attempt.end(self._clock(), "ok")
-            return folding.answer()
-        except ContextTooLong as error:
-            attempt.end(self._clock(), error.cause, error.status)
-            raise
-        except ProviderError as error:
-            attempt.end(self._clock(), error.cause, error.status)
-            settled = self._record(error, model)
-            raise
-        except ParleyError:
-            raise
-        except Exception as error:  # the boundary of an attempt: a defect in asking one provider need not cost the answer
-            log.error("asking %s failed: %s at %s", model.name, type(error).__name__, where(error))
-            attempt.end(self._clock(), "defect")
-            text = f"asking failed unexpectedly ({type(error).__name__})"
-            raise failure("defect", text, provider=model.provider, model=model.id) from None
-        finally:
-            attempt.passing.end()
-            if attempt.outcome is None:
-                attempt.end(self._clock(), "cancelled")
-            if not settled:
-                self._health.released(model.provider, model.id)
-            self._learn(attempt)
-            self._count(attempt, folding.answer(), race.session)
-
-    def _learn(self, attempt: Try) -> None:
-        """Take note of how an attempt did, unless it tells nothing of its model."""
-        cause = CAUSES.get(attempt.outcome or "")
-        failed = cause is not None and cause.effect != "none"
-        if failed or attempt.waited is not None:
-            self.lately.note(attempt.model.name, attempt.waited, ok=not failed)
-
-    def _count(self, attempt: Try, answer: Answer, session: str) -> None:
-        """Count what an attempt cost: its answer, or what the upstream had told of one that was broken off."""
-        broken = attempt.outcome != "ok"
-        if self._budget is not None and (answer.input_tokens or not broken):
-            self._budget.note(attempt.model, usage_of(answer, attempt.model, partly=broken), session)
-
-    def _left(self, race: Race) -> float | None:
-        """Return the seconds the request has left; None without a deadline."""
-        return None if race.ends_at is None else race.ends_at - self._clock()
-
-    def _record(self, error: ProviderError, model: ModelInfo) -> bool:
-        """Tell the health record of a failure; True when that settles a probe."""
-        effect = CAUSES[error.cause].effect
-        if effect == "counts":
-            self._health.failed(model.provider, model.id)
-            return True
-        if effect == "parks" and error.retry_after:
-            self._health.park(model.provider, min(error.retry_after, LONGEST_PARK_SECONDS))
-        elif effect == "aside":
-            self._health.set_aside(model.provider, ASIDE_SECONDS, error.message)
-        return False
 
     def _failed(self, race: Race, attempt: Try, error: ProviderError, progress: Progress) -> None:
         """Note a failure; raise it when another provider would not help."""
@@ -300,24 +233,6 @@ class Chain:
         )
         failed.errors = tuple(race.errors)
         return failed
-
-
-async def _listen(events: AsyncGenerator[Event, None], race: Race, attempt: Try, watch: Watch, folding: Fold) -> None:
-    """Take an answer's events as they come, no faster than they are passed on, and close the upstream."""
-    async with aclosing(events):
-        async for event in events:
-            watch.heard(event)
-            if race.streaming:
-                attempt.passing.put(event)
-                if attempt.passing.is_full:
-                    await watch.rest(attempt.passing.emptied())
-            # Nobody asks for the text of an answer that is passed on: only for its usage.
-            if not race.streaming or event["type"] != "content_block_delta":
-                folding.add(event)
-
-
-def _call(model: ModelInfo, body: Mapping[str, Any]) -> Call:
-    return Call(model=model, body=body, betas=tuple(body.get("betas", ())))
 
 
 def _silent(_: str) -> None:

@@ -15,7 +15,7 @@ from conversation.errors import ProviderError
 from conversation.messages import Answer
 from providers.base import ModelInfo
 from providers.causes import CAUSES
-from providers.chain import usage_of
+from providers.pricing import usage_of
 from tests.providers.contract import grammatical
 from tests.providers.recorded import Recorded, asked, sse
 
