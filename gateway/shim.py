@@ -27,10 +27,8 @@ from gateway.exchange import Exchange
 from gateway.requests import parsed_body
 from gateway.routing import Asked, Routes
 from gateway.sse import KEEP_ALIVE_SECONDS, PING, KeepAlive, encoded
-from providers._attempt import Prepare
-from providers._race import Streaming
 from providers.base import ModelInfo
-from providers.chain import Chain
+from providers.chain import Chain, Prepare, Streaming
 from providers.strategies import STRATEGIES
 
 log = logging.getLogger(__name__)
