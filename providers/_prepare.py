@@ -22,6 +22,8 @@ _NEVER = frozenset({"model", "stream", "metadata", "betas", "container", "mcp_se
 _ANTHROPIC_ONLY = frozenset({"context_management", "service_tier", "inference_geo", "speed"})
 _TOOL_KEYS = ("name", "description", "input_schema", "cache_control")
 _SMALLEST_THINKING_BUDGET = 1024
+_EMPTY_TURN: Mapping[str, str] = {"role": "user", "content": "(no content)"}
+"""What Claude Code itself says where there is nothing."""
 Kind = Literal["anthropic", "gemini", "openai"]
 
 
@@ -32,7 +34,7 @@ def prepared(body: Mapping[str, Any], model: ModelInfo, spec: ProviderSpec) -> B
     fit: Body = {key: value for key, value in body.items() if key not in left_out and value is not None}
     if "system" in fit and not _set_system(fit, marks, plain=spec.wire != "anthropic" and not marks):
         del fit["system"]
-    fit["messages"] = [turn for message in _dicts(body.get("messages")) if (turn := _message(message, spec.wire, marks)) is not None]
+    fit["messages"] = _without_empty([_message(message, spec.wire, marks) for message in _dicts(body.get("messages"))])
     if not fit["messages"]:
         raise failure("invalid_request", "there is no message to send", provider=model.provider, model=model.id)
     if spec.wire != "anthropic":
@@ -50,26 +52,43 @@ def _set_system(fit: Body, marks: bool, *, plain: bool) -> bool:
     system = fit["system"]
     if isinstance(system, str):
         return bool(system.strip()) and not system.startswith(BILLING_PREFIX)
-    blocks = [_marked(block, marks) for block in _dicts(system)]
-    fit["system"] = [block for block in blocks if block.get("text") and not str(block["text"]).startswith(BILLING_PREFIX)]
+    blocks = [_marked(block, marks) for block in _dicts(system) if not _is_blank(block.get("text"))]
+    fit["system"] = [block for block in blocks if not str(block["text"]).startswith(BILLING_PREFIX)]
     if plain:
         fit["system"] = "\n\n".join(str(block["text"]) for block in fit["system"])
     return bool(fit["system"])
 
 
-def _message(message: Mapping[str, Any], wire: Kind, marks: bool) -> Body | None:
-    """Return the message, or None when nothing of it can be sent. A system message in mid-conversation becomes the user's."""
+def _message(message: Mapping[str, Any], wire: Kind, marks: bool) -> Body:
+    """Return the message, its content empty when nothing of it can be sent. A system message in mid-conversation becomes the user's."""
     role = "user" if message.get("role") == "system" else message.get("role")
     content = message.get("content")
     if isinstance(content, str):
-        return {"role": role, "content": content} if content else None
-    blocks = [fit for block in _dicts(content) if (fit := _block(block, wire, marks)) is not None]
-    return {"role": role, "content": blocks} if blocks else None
+        return {"role": role, "content": "" if _is_blank(content) else content}
+    return {"role": role, "content": [fit for block in _dicts(content) if (fit := _block(block, wire, marks)) is not None]}
+
+
+def _without_empty(turns: list[Body]) -> list[Body]:
+    """Return the messages that hold something; two of one role in a row are taken as one by every upstream.
+
+    A conversation begins and ends with its user, so a user's message there is said to be empty and not left out.
+    """
+    kept = [turn for turn in turns if turn["content"]]
+    if kept and kept[0]["role"] == "assistant" != turns[0]["role"]:
+        kept.insert(0, dict(_EMPTY_TURN))
+    if kept and kept[-1]["role"] == "assistant" != turns[-1]["role"]:
+        kept.append(dict(_EMPTY_TURN))
+    return kept
+
+
+def _is_blank(text: Any) -> bool:
+    """Tell whether there is no text, or only white space, which Claude refuses."""
+    return not text or (isinstance(text, str) and not text.strip())
 
 
 def _block(block: Mapping[str, Any], wire: Kind, marks: bool) -> Body | None:
     kind = block.get("type")
-    if kind == "text" and not block.get("text"):
+    if kind == "text" and _is_blank(block.get("text")):
         return None
     if kind in {"thinking", "redacted_thinking"}:
         # Only Anthropic signs its thinking and checks the signature; other providers' thinking is sent without one.
@@ -90,8 +109,10 @@ def _block(block: Mapping[str, Any], wire: Kind, marks: bool) -> Body | None:
 def _fit_tool_result(fit: Body, wire: Kind, marks: bool) -> None:
     fit["tool_use_id"] = tool_id(str(fit.get("tool_use_id") or ""))
     content = fit.get("content")
-    if not isinstance(content, str):
-        parts = [part for part in _dicts(content) if part.get("type") != "text" or part.get("text")]
+    if isinstance(content, str):
+        fit["content"] = content = "" if _is_blank(content) else content
+    else:
+        parts = [part for part in _dicts(content) if part.get("type") != "text" or not _is_blank(part.get("text"))]
         fit["content"] = content = [_result_part(part, wire, marks) for part in parts]
     if wire != "anthropic" and fit.pop("is_error", False):
         # Their wires have no place for it, so the model is told in words.

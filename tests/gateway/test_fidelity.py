@@ -194,6 +194,17 @@ async def test_thinking_from_elsewhere_and_thinking_in_a_tool_turn_is_never_a_40
 
 @EACH
 @BOTH
+async def test_white_space_that_another_provider_wrote_stays_in_no_ones_way(client: Client, shim: str, stream: bool) -> None:
+    use = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {"at": "a"}}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "\n"}]}
+    begun = [user(" "), assistant("\n"), user("go"), assistant("\n\n", use), user(result), assistant(" \n"), user("on", " ")]
+    for turns in (begun, [*begun, assistant("Yes."), user("\n")], [{"role": "user", "content": "\n"}, assistant("Hm."), user("go")]):
+        system = [{"type": "text", "text": "\n"}, {"type": "text", "text": "Be brief."}]
+        assert (await client.ask(shim, stream=stream, system=system, messages=turns, tools=[LOOK])).answer.text
+
+
+@EACH
+@BOTH
 async def test_cache_marks_go_where_they_are_understood(client: Client, shim: str, stream: bool) -> None:
     mark = {"cache_control": {"type": "ephemeral"}}
     client.sim.rule("*", "ok", usage={"input_tokens": 100, "output_tokens": 5, "cache_read_input_tokens": 40})

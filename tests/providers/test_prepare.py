@@ -51,7 +51,7 @@ def test_claude_gets_temperature_or_top_p() -> None:
     assert "top_p" not in fit(temperature=0.5, top_p=0.5) and fit(top_p=0.5)["top_p"] == 0.5
 
 
-@pytest.mark.parametrize("system", ["  ", [], [{"type": "text", "text": ""}], "x-anthropic-billing-header: cc"])
+@pytest.mark.parametrize("system", ["  ", [], [{"type": "text", "text": ""}], [{"type": "text", "text": " \n"}], "x-anthropic-billing-header: cc"])
 def test_an_empty_system_prompt_is_left_out(system: Any) -> None:
     assert "system" not in fit(system=system) and "system" not in fit("github_models", system=system)
 
@@ -156,3 +156,36 @@ def test_a_document_goes_where_it_is_read_and_for_one_that_nobody_reads_here_ano
         with pytest.raises(BadRequest, match="takes no documents") as caught:
             fit("github_models", messages=[{"role": "user", "content": content}])
         assert caught.value.cause == "unsupported" and CAUSES["unsupported"].fails_over
+
+
+BLANK = {"type": "text", "text": " \n"}
+SAID = {"role": "assistant", "content": "a"}
+
+
+@pytest.mark.parametrize("provider", ["vertex_claude", "vertex_gemini", "github_models", "openrouter"])
+def test_texts_of_white_space_are_left_out_and_results_of_tools_stay(provider: str) -> None:
+    turns: list[Any] = [
+        {"role": "user", "content": [BLANK, {"type": "text", "text": " q"}]},
+        {"role": "assistant", "content": [BLANK, USED]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": [BLANK]}, BLANK]},
+        {"role": "assistant", "content": [{**USED, "id": "b"}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "b", "content": "\n"}]},
+    ]
+    found = fit(provider, messages=turns)["messages"]
+    assert [len(message["content"]) for message in found] == [1, 1, 1, 1, 1]
+    assert found[0]["content"][0]["text"] == " q"
+    assert [found[at]["content"][0]["content"] for at in (2, 4)] == [[], ""]
+
+
+@pytest.mark.parametrize("blank", ["", "\n", [], [BLANK]])
+def test_an_empty_message_is_left_out_but_a_conversation_begins_and_ends_with_its_user(blank: Any) -> None:
+    empty = {"role": "user", "content": blank}
+    nothing = {"role": "user", "content": "(no content)"}
+    asked = {"role": "user", "content": "q"}
+    assert fit(messages=[empty, SAID, asked])["messages"] == [nothing, SAID, asked]
+    assert fit(messages=[asked, SAID, empty])["messages"] == [asked, SAID, nothing]
+    assert fit(messages=[asked, {**SAID, "content": blank}, asked])["messages"] == [asked, asked]
+    assert fit(messages=[asked, SAID, empty, SAID, asked])["messages"] == [asked, SAID, SAID, asked]
+    assert fit(messages=[empty, asked, SAID])["messages"] == [asked, SAID]
+    with pytest.raises(BadRequest, match="no message to send"):
+        fit(messages=[empty])
