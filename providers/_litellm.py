@@ -145,10 +145,10 @@ class LiteLLMProvider:
             return wire.request(call, body)
         except ParleyError:
             raise
-        except Exception as error:  # the edge of LiteLLM: whatever it cannot translate is the caller's request
+        except Exception as error:  # the edge of LiteLLM: what it cannot translate may be right for a provider that needs no translation
             _log.debug("translation failed", exc_info=False)
             text = f"the request cannot be translated for this provider ({type(error).__name__})"
-            raise failure("invalid_request", text, provider=self.name, model=call.model.id) from None
+            raise failure("unsupported", text, provider=self.name, model=call.model.id) from None
 
     async def _ready(self) -> Wire:
         """Return the wire, loaded and warm. Callers that come while it is loading wait for the same load."""

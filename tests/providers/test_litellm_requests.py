@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from conversation.errors import BadRequest, ProviderError
+from providers.causes import CAUSES
 from tests.providers.recorded import Recorded, asked
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -246,9 +247,12 @@ async def test_nothing_to_say_is_a_bad_request(upstream: Recorded, content: Any)
 @pytest.mark.parametrize(
     "body", [{"tool_choice": {"type": "sometimes"}, "tools": BODY["tools"]}, {"max_tokens": "many"}, {"stop_sequences": {1, 2}}]
 )
-async def test_what_cannot_be_translated_is_a_bad_request(upstream: Recorded, body: dict[str, Any]) -> None:
-    with pytest.raises(BadRequest, match="cannot be translated"):
+async def test_what_cannot_be_translated_is_a_bad_request_here_and_another_provider_may_be_asked(
+    upstream: Recorded, body: dict[str, Any]
+) -> None:
+    with pytest.raises(BadRequest, match="cannot be translated") as caught:
         await asked(upstream, "github_models", **body)
+    assert caught.value.cause == "unsupported" and CAUSES["unsupported"].fails_over
 
 
 async def test_betas_vertex_knows_are_sent_and_others_are_not(upstream: Recorded) -> None:
