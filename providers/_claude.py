@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 
+from providers._fields import CONTEXT_MANAGEMENT, object_of
 from providers._prepare import Body, breaks_thinking, drop_effort, stop_thinking
 from providers.base import ModelInfo
 
-CONTEXT_MANAGEMENT = "context-management-2025-06-27"
 _VERSION = re.compile(r"claude-(?:[a-z]+-)?(\d+)(?:[-.](\d{1,2})(?!\d))?")
 _BUDGETS: Mapping[str, int] = {"low": 4_096, "medium": 10_000}
 _BUDGET = 31_999
@@ -30,7 +30,7 @@ def fit_claude(body: Body, model: ModelInfo, asked: Iterable[str], taken: Iterab
     """Change the body to what the model takes, and return the betas to send: those asked for that are taken there."""
     known = frozenset(taken)
     adaptive, only = version(model.id) >= (4, 6), "temperature" in model.drop
-    thinking = cast("Mapping[str, Any]", body.get("thinking") or {})
+    thinking = object_of(body.get("thinking"))
     if thinking.get("type") == "disabled":
         del body["thinking"]
     elif thinking.get("type") == "adaptive" and not adaptive:
@@ -46,7 +46,7 @@ def fit_claude(body: Body, model: ModelInfo, asked: Iterable[str], taken: Iterab
 
 
 def _set_budget(body: Body) -> None:
-    effort = str(cast("Mapping[str, Any]", body.get("output_config") or {}).get("effort"))
+    effort = str(object_of(body.get("output_config")).get("effort"))
     budget = min(_BUDGETS.get(effort, _BUDGET), body["max_tokens"] - 1)
     if budget < 1_024:
         stop_thinking(body)

@@ -139,7 +139,7 @@ class LiteLLMProvider:
     def _translated(self, wire: Wire, call: Call) -> Request:
         try:
             # Through JSON and back: a copy, since the translation changes what it is given.
-            body = parsed(written(prepared(call.body, call.model, self._spec)))
+            body = parsed(written(prepared(call.body, call.model, self._spec, call.betas)))
             if self._spec.wire == "gemini":
                 self._thoughts.restore(body["messages"])
             return wire.request(call, body)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 from conversation.errors import ProviderError
 from conversation.messages import Event
 from providers._events import events_of
+from providers._fields import CONTEXT_MANAGEMENT
 from providers.base import Call
 from providers.causes import failure
 
@@ -86,7 +87,7 @@ class AnthropicWire:
         out["stream"] = True
         betas = list(call.betas)
         if "context_management" in out:
-            betas.append("context-management-2025-06-27")
+            betas.append(CONTEXT_MANAGEMENT)
         kept: list[str] = self._library.filter_betas(betas, "vertex_ai")
         return Request(out, {"anthropic-beta": ",".join(kept)} if kept else {}, {})
 

@@ -126,7 +126,7 @@ class NativeProvider:
 
     def _request(self, call: Call) -> tuple[Body, Mapping[str, str]]:
         """Return the body and the headers it needs."""
-        body = prepared(self._signatures.kept(self.name, call.body), call.model, self._spec)
+        body = prepared(self._signatures.kept(self.name, call.body), call.model, self._spec, call.betas)
         betas = fit_claude(body, call.model, call.betas, self._spec.betas)
         body["stream"] = True
         if self._spec.auth == "google":

@@ -6,10 +6,13 @@ Pure functions over the body; the caller's objects are not changed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from conversation.errors import ProviderError
 from providers._events import tool_id
+from providers._fields import Kind, taken, taken_tools
+from providers._fields import object_of as _object
+from providers._fields import objects_of as _dicts
 from providers.base import ModelInfo, ProviderSpec
 from providers.causes import failure
 
@@ -18,20 +21,18 @@ Body = dict[str, Any]
 BILLING_PREFIX = "x-anthropic-billing-header"
 """Begins a system block in which Claude Code tells Anthropic about itself. It goes to no upstream."""
 
-_NEVER = frozenset({"model", "stream", "metadata", "betas", "container", "mcp_servers"})
-_ANTHROPIC_ONLY = frozenset({"context_management", "service_tier", "inference_geo", "speed"})
-_TOOL_KEYS = ("name", "description", "input_schema", "cache_control")
 _SMALLEST_THINKING_BUDGET = 1024
 _EMPTY_TURN: Mapping[str, str] = {"role": "user", "content": "(no content)"}
 """What Claude Code itself says where there is nothing."""
-Kind = Literal["anthropic", "gemini", "openai"]
 
 
-def prepared(body: Mapping[str, Any], model: ModelInfo, spec: ProviderSpec) -> Body:
-    """Return a body for `model` with max_tokens set. Raises BadRequest for what cannot be passed on at all."""
+def prepared(body: Mapping[str, Any], model: ModelInfo, spec: ProviderSpec, betas: Iterable[str] = ()) -> Body:
+    """Return a body for `model` with max_tokens set. Raises BadRequest for what cannot be passed on at all.
+
+    `betas` are those asked for; what belongs to one of them goes where it is taken.
+    """
     marks = spec.wire == "anthropic" or model.id.startswith(spec.cache_control_prefixes)
-    left_out = _NEVER | model.drop | (frozenset[str]() if spec.wire == "anthropic" else _ANTHROPIC_ONLY)
-    fit: Body = {key: value for key, value in body.items() if key not in left_out and value is not None}
+    fit: Body = {key: value for key, value in taken(body, spec, betas).items() if key not in model.drop}
     if "system" in fit and not _set_system(fit, marks, plain=spec.wire != "anthropic" and not marks):
         del fit["system"]
     fit["messages"] = _without_empty([_message(message, spec.wire, marks) for message in _dicts(body.get("messages"))])
@@ -152,10 +153,7 @@ def _unsupported(model: ModelInfo, text: str) -> ProviderError:
 
 
 def _set_tools(fit: Body, wire: Kind, marks: bool) -> None:
-    tools = [_marked(tool, marks) for tool in _dicts(fit["tools"])]
-    if wire != "anthropic":
-        # Tools without a schema are run by Anthropic's own servers.
-        tools = [{key: tool[key] for key in _TOOL_KEYS if key in tool} for tool in tools if "input_schema" in tool]
+    tools = [_marked(tool, marks) for tool in taken_tools(_dicts(fit["tools"]), wire)]
     if wire == "gemini":
         tools = [{**tool, "input_schema": _without_const(tool["input_schema"])} for tool in tools]
     fit["tools"] = tools
@@ -236,14 +234,3 @@ def breaks_thinking(fit: Body) -> bool:
 
 def _marked(block: Mapping[str, Any], marks: bool) -> Body:
     return {key: value for key, value in block.items() if marks or key != "cache_control"}
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    """Return a JSON object, or an empty one in the place of anything else."""
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
-
-
-def _dicts(value: Any) -> list[Mapping[str, Any]]:
-    """Return the objects of a list; what is not one is the caller's mistake and is left out."""
-    items = cast("list[Any]", value) if isinstance(value, list | tuple) else []
-    return [cast("Mapping[str, Any]", item) for item in items if isinstance(item, Mapping)]

@@ -51,7 +51,9 @@ def test_claude_gets_temperature_or_top_p() -> None:
     assert "top_p" not in fit(temperature=0.5, top_p=0.5) and fit(top_p=0.5)["top_p"] == 0.5
 
 
-@pytest.mark.parametrize("system", ["  ", [], [{"type": "text", "text": ""}], [{"type": "text", "text": " \n"}], "x-anthropic-billing-header: cc"])
+@pytest.mark.parametrize(
+    "system", ["  ", [], [{"type": "text", "text": ""}], [{"type": "text", "text": " \n"}], "x-anthropic-billing-header: cc"]
+)
 def test_an_empty_system_prompt_is_left_out(system: Any) -> None:
     assert "system" not in fit(system=system) and "system" not in fit("github_models", system=system)
 
