@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from conversation.errors import ProviderError
-from providers._events import tool_id
 from providers._fields import Kind, taken, taken_tools
 from providers._fields import object_of as _object
 from providers._fields import objects_of as _dicts
+from providers._tool_ids import set_tool_ids
 from providers.base import ModelInfo, ProviderSpec
 from providers.causes import failure
 
@@ -38,6 +38,7 @@ def prepared(body: Mapping[str, Any], model: ModelInfo, spec: ProviderSpec, beta
     fit["messages"] = _without_empty([_message(message, spec.wire, marks) for message in _dicts(body.get("messages"))])
     if not fit["messages"]:
         raise failure("invalid_request", "there is no message to send", provider=model.provider, model=model.id)
+    set_tool_ids(fit["messages"], spec.wire)
     if spec.wire != "anthropic":
         _check_media(fit["messages"], model, spec)
     if "tools" in fit:
@@ -98,17 +99,14 @@ def _block(block: Mapping[str, Any], wire: Kind, marks: bool) -> Body | None:
     if kind == "document" and wire != "anthropic" and (text := _document_text(block)) is not None:
         return {"type": "text", "text": text}
     fit = _marked(block, marks)
-    if kind == "tool_use":
-        fit["id"] = tool_id(str(fit.get("id") or ""))
-        if wire != "gemini":
-            fit.pop("provider_specific_fields", None)  # where LiteLLM keeps Gemini's thought signature
+    if kind == "tool_use" and wire != "gemini":
+        fit.pop("provider_specific_fields", None)  # where LiteLLM keeps Gemini's thought signature
     elif kind == "tool_result":
         _fit_tool_result(fit, wire, marks)
     return fit
 
 
 def _fit_tool_result(fit: Body, wire: Kind, marks: bool) -> None:
-    fit["tool_use_id"] = tool_id(str(fit.get("tool_use_id") or ""))
     content = fit.get("content")
     if isinstance(content, str):
         fit["content"] = content = "" if _is_blank(content) else content

@@ -205,6 +205,17 @@ async def test_white_space_that_another_provider_wrote_stays_in_no_ones_way(clie
 
 @EACH
 @BOTH
+async def test_ids_of_tools_in_every_form_and_used_again(client: Client, shim: str, stream: bool) -> None:
+    turns = [user("go")]
+    for names in (("a.b", "a:b"), ("toolu_1",), ("toolu_1", "toolu_2"), ("toolu_1", "toolu_1"), ("x" * 60 + "1", "x" * 60 + "2")):
+        uses = [{"type": "tool_use", "id": name, "name": "look", "input": {"at": name}} for name in names]
+        results = [{"type": "tool_result", "tool_use_id": name, "content": "seen"} for name in names]
+        turns += [assistant(*uses), user(*results)]
+        assert (await client.ask(shim, stream=stream, messages=turns, tools=[LOOK])).answer.text
+
+
+@EACH
+@BOTH
 async def test_cache_marks_go_where_they_are_understood(client: Client, shim: str, stream: bool) -> None:
     mark = {"cache_control": {"type": "ephemeral"}}
     client.sim.rule("*", "ok", usage={"input_tokens": 100, "output_tokens": 5, "cache_read_input_tokens": 40})
