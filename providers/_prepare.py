@@ -22,6 +22,9 @@ BILLING_PREFIX = "x-anthropic-billing-header"
 """Begins a system block in which Claude Code tells Anthropic about itself. It goes to no upstream."""
 
 _SMALLEST_THINKING_BUDGET = 1024
+_MOST_STOPS: Mapping[Kind, int] = {"openai": 4, "gemini": 5}
+"""Stop sequences that are taken: https://platform.openai.com/docs/api-reference/chat/create#chat-create-stop and
+https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference#generationconfig"""
 _EMPTY_TURN: Mapping[str, str] = {"role": "user", "content": "(no content)"}
 """What Claude Code itself says where there is nothing."""
 
@@ -43,6 +46,7 @@ def prepared(body: Mapping[str, Any], model: ModelInfo, spec: ProviderSpec, beta
         _check_media(fit["messages"], model, spec)
     if "tools" in fit:
         _set_tools(fit, spec.wire, marks)
+        _check_tools(fit, model, spec)
     fit["max_tokens"] = min(int(body.get("max_tokens") or model.max_output), model.max_output)
     _fit_sampling(fit, spec.wire, model)
     _fit_thinking(fit, spec.wire, model)
@@ -160,6 +164,13 @@ def _set_tools(fit: Body, wire: Kind, marks: bool) -> None:
         fit.pop("tool_choice", None)
 
 
+def _check_tools(fit: Body, model: ModelInfo, spec: ProviderSpec) -> None:
+    """Refuse more tools than the model takes: none may be left out, and another provider may take them all."""
+    most = next((number for start, number in spec.most_tools.items() if model.id.startswith(start)), None)
+    if most is not None and len(fit.get("tools", ())) > most:
+        raise _unsupported(model, f"{len(fit['tools'])} tools are more than the {most} it takes")
+
+
 def _without_const(schema: Any) -> Any:
     """Return a JSON schema with each const as an enum of one, which Gemini knows and the translation would drop."""
     if isinstance(schema, list):
@@ -181,6 +192,9 @@ def _fit_sampling(fit: Body, wire: Kind, model: ModelInfo) -> None:
         fit.pop("top_p", None)  # Claude 4.5 and later take one of the two
     if wire == "openai":
         fit.pop("top_k", None)
+    if wire in _MOST_STOPS and isinstance(fit.get("stop_sequences"), list):
+        # An answer that runs on past a sequence too many is of more use than none.
+        fit["stop_sequences"] = fit["stop_sequences"][: _MOST_STOPS[wire]]
 
 
 def _fit_thinking(fit: Body, wire: Kind, model: ModelInfo) -> None:

@@ -63,6 +63,8 @@ class ProviderSpec(Frozen):
     auth: Literal["google", "bearer"] = "bearer"
     openai_reasoning_prefixes: tuple[str, ...] = ()
     """Starts of the ids of models that take max_completion_tokens and no sampling parameters."""
+    most_tools: Mapping[str, int] = Field(default_factory=dict)
+    """How many tools its models take in one request, by the starts of their ids; the others have no limit that is known."""
     cache_control_prefixes: tuple[str, ...] = ()
     """Starts of the ids of models that take cache_control marks on a wire that is not Anthropic's."""
     headers: Mapping[str, str] = Field(default_factory=dict)

@@ -30,6 +30,7 @@ SPEC = ProviderSpec(
     hint="Set GITHUB_TOKEN to a token with the models:read permission (`gh auth token` prints one that often has it).",
     models=rows("github_models", MODELS),
     openai_reasoning_prefixes=("openai/gpt-5", "openai/o"),
+    most_tools={"": 128},  # "Invalid 'tools': array too long. Expected an array with maximum length 128"
     documents=False,
     headers={"accept": "application/vnd.github+json, text/event-stream", "x-github-api-version": "2022-11-28"},
 )

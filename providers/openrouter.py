@@ -43,6 +43,7 @@ SPEC = ProviderSpec(
     hint="Set OPENROUTER_API_KEY to a key from https://openrouter.ai/settings/keys.",
     models=rows("openrouter", MODELS),
     openai_reasoning_prefixes=("openai/gpt-5", "openai/o"),
+    most_tools={"openai/": 128},
     cache_control_prefixes=("anthropic/",),
     headers={"x-title": "Parley"},
     messages_path="/messages",

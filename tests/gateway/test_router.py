@@ -67,6 +67,14 @@ async def test_when_all_fail_the_status_is_the_most_hopeful(fresh: Client, strea
 
 
 
+async def test_more_tools_than_one_takes_and_what_one_cannot_translate_go_to_the_next(fresh: Client) -> None:
+    tools: list[Any] = [{"name": f"t{number}", "description": "d", "input_schema": {"type": "object"}} for number in range(129)]
+    got = await fresh.ask("router", model="github_models/openai/gpt-4.1", tools=tools)
+    assert got.answer.text and got.headers["x-parley-attempts"] != "1" and fresh.sim.requests("github_models") == []
+    got = await fresh.ask("router", model="vertex_gemini/gemini-2.5-pro", tools=tools[:1], tool_choice={"type": "sometimes"})
+    assert got.answer.text and got.headers["x-parley-attempts"] != "1" and fresh.sim.requests("vertex_gemini") == []
+
+
 async def test_a_provider_named_in_the_model_is_asked_first(shared: Client) -> None:
     for name in PROVIDERS[1:]:
         model = {"vertex_gemini": "gemini-2.5-pro", "github_models": "openai/gpt-4o", "openrouter": "openai/gpt-4o"}[name]

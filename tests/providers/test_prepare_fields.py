@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from conversation.errors import BadRequest
 from providers import SPECS
 from providers._claude import fit_claude
 from providers._prepare import prepared
@@ -60,3 +61,18 @@ def test_a_tool_keeps_the_keys_that_are_taken(provider: str) -> None:
 def test_a_tool_that_is_anthropics_own_keeps_its_keys() -> None:
     hosted = {"type": "web_search_20250305", "name": "web_search", "max_uses": 8, "allowed_callers": ["direct"]}
     assert fit(tools=[hosted, TOOL])["tools"] == [hosted, TOOL]
+
+
+@pytest.mark.parametrize(("provider", "model"), [("github_models", "deepseek/deepseek-v3-0324"), ("openrouter", "openai/gpt-5")])
+def test_more_tools_than_a_model_takes_are_another_providers(provider: str, model: str) -> None:
+    tools = [{**TOOL, "name": f"f{number}"} for number in range(129)]
+    assert len(fit(provider, model, tools=tools[:128])["tools"]) == 128
+    with pytest.raises(BadRequest, match="129 tools are more than the 128") as caught:
+        fit(provider, model, tools=tools)
+    assert caught.value.cause == "unsupported"
+    assert len(fit("openrouter", tools=tools)["tools"]) == len(fit("vertex_gemini", tools=tools)["tools"]) == 129
+
+
+def test_as_many_stop_sequences_go_as_are_taken() -> None:
+    counts = {provider: len(fit(provider, stop_sequences=list("abcdef"))["stop_sequences"]) for provider in SPEC}
+    assert counts == {"vertex_claude": 6, "vertex_gemini": 5, "github_models": 4, "openrouter": 4}
