@@ -6,12 +6,13 @@ Pure functions over the body; the caller's objects are not changed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from conversation.errors import ProviderError
 from providers._fields import Kind, taken, taken_tools
 from providers._fields import object_of as _object
 from providers._fields import objects_of as _dicts
+from providers._schemas import gemini_schema
 from providers._tool_ids import set_tool_ids
 from providers.base import ModelInfo, ProviderSpec
 from providers.causes import failure
@@ -157,7 +158,7 @@ def _unsupported(model: ModelInfo, text: str) -> ProviderError:
 def _set_tools(fit: Body, wire: Kind, marks: bool) -> None:
     tools = [_marked(tool, marks) for tool in taken_tools(_dicts(fit["tools"]), wire)]
     if wire == "gemini":
-        tools = [{**tool, "input_schema": _without_const(tool["input_schema"])} for tool in tools]
+        tools = [{**tool, "input_schema": gemini_schema(tool["input_schema"])} for tool in tools]
     fit["tools"] = tools
     if not tools:
         del fit["tools"]
@@ -169,19 +170,6 @@ def _check_tools(fit: Body, model: ModelInfo, spec: ProviderSpec) -> None:
     most = next((number for start, number in spec.most_tools.items() if model.id.startswith(start)), None)
     if most is not None and len(fit.get("tools", ())) > most:
         raise _unsupported(model, f"{len(fit['tools'])} tools are more than the {most} it takes")
-
-
-def _without_const(schema: Any) -> Any:
-    """Return a JSON schema with each const as an enum of one, which Gemini knows and the translation would drop."""
-    if isinstance(schema, list):
-        return [_without_const(item) for item in cast("list[Any]", schema)]
-    if not isinstance(schema, Mapping):
-        return schema
-    fields = {key: _without_const(value) for key, value in cast("Mapping[str, Any]", schema).items()}
-    if isinstance(fields.get("const"), str):
-        fields = {"type": "string", **fields, "enum": [fields["const"]]}
-        del fields["const"]
-    return fields
 
 
 def _fit_sampling(fit: Body, wire: Kind, model: ModelInfo) -> None:

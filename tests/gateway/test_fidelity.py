@@ -215,6 +215,29 @@ async def test_ids_of_tools_in_every_form_and_used_again(client: Client, shim: s
 
 
 @EACH
+async def test_legal_schemas_of_every_kind(client: Client, shim: str) -> None:
+    """One tool with such a schema would otherwise fail every turn, for as long as its server is connected."""
+    string = {"type": "string"}
+    node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}, "self": {"$ref": "#"}}}
+    properties = {
+        "any": True,
+        "none": False,
+        "tuple": {"type": "array", "items": [string, {"type": "number"}]},
+        "places": {"type": "array", "prefixItems": [string], "items": False},
+        "all": {"type": "array", "items": True},
+        "maybe": {"anyOf": [True, {"type": "null"}]},
+        "node": {"$ref": "#/$defs/Node"},
+        "old": {"$ref": "#/definitions/Old"},
+        "$ref": string,
+    }
+    defs = {"$defs": {"Node": node}, "definitions": {"Old": string}}
+    schema = {"type": "object", "properties": properties, "required": ["any", "zzz"], **defs}
+    assert (await client.ask(shim, tools=[{**LOOK, "input_schema": schema}])).answer.text
+    if shim == "vertex_gemini":
+        assert '"tuple"' in everything(client, shim)
+
+
+@EACH
 @BOTH
 async def test_cache_marks_go_where_they_are_understood(client: Client, shim: str, stream: bool) -> None:
     mark = {"cache_control": {"type": "ephemeral"}}
@@ -236,7 +259,7 @@ async def test_cache_marks_go_where_they_are_understood(client: Client, shim: st
 async def test_stop_sequences_and_stop_reasons(client: Client, shim: str, stream: bool) -> None:
     client.sim.rule("*", "half an ans", finish="max_tokens", times=1)
     assert (await client.ask(shim, stream=stream)).answer.stop_reason == "max_tokens"
-    got = await client.ask(shim, stream=stream, stop_sequences=["OTTER"], temperature=0.5)
+    got = await client.ask(shim, stream=stream, stop_sequences=["OTTER", *"abcdef"], temperature=0.5)
     assert got.answer.stop_reason == "end_turn" and "OTTER" in everything(client, shim)
 
 
