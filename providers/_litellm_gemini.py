@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from providers._litellm_wires import EFFORTS, Raw, Request, State, Translated, fields, first, items
+from providers._litellm_wires import Raw, Request, State, Translated, effort, fields, first, items
 from providers.base import Call
 from providers.causes import failure
 
@@ -65,14 +65,14 @@ class GeminiWire(Translated):
 
 def _fit_thinking(params: Raw, thinking: Raw, model: str) -> None:
     """Pass a thinking budget on as it is; LiteLLM's adapter makes one of a few efforts of it. Pro models cannot but think."""
-    effort = params.pop("reasoning_effort", None)
-    if effort == "none" and "pro" in model:
+    wanted = effort(params.pop("reasoning_effort", None))
+    if wanted == "none" and "pro" in model:
         return
     budget = thinking.get("budget_tokens")
     if isinstance(budget, int):
         params["thinking"] = {**thinking, "budget_tokens": min(budget, _MOST_THINKING)}
-    elif effort is not None:
-        params["reasoning_effort"] = EFFORTS.get(effort, effort)
+    elif wanted is not None:
+        params["reasoning_effort"] = wanted
 
 
 def _content(parts: list[Raw]) -> Iterator[Raw]:

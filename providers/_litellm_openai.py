@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from providers._litellm_wires import EFFORTS, Raw, Request, State, Translated, fields, first, items
+from providers._litellm_wires import Raw, Request, State, Translated, effort, fields, first, items
 from providers.base import Call, ProviderSpec
 from providers.causes import error_in_body, failure
 
@@ -59,16 +59,16 @@ class OpenAIWire(Translated):
 
     def _add_reasoning(self, params: Raw, translated: Raw) -> None:
         """Say how much to think: `reasoning` to OpenRouter, whatever the model, and `reasoning_effort` to others."""
-        wanted = translated.get("reasoning_effort")
-        effort = EFFORTS.get(wanted, wanted) if isinstance(wanted, str) and wanted != "none" else None
+        wanted = effort(translated.get("reasoning_effort"))
+        wanted = None if wanted == "none" else wanted
         thinking = fields(translated.get("thinking"))
         if not self._router:
-            if effort is not None:
-                params["reasoning_effort"] = effort
+            if wanted is not None:
+                params["reasoning_effort"] = wanted
         elif thinking.get("type") == "enabled":
             params["reasoning"] = {"max_tokens": thinking["budget_tokens"]}
-        elif thinking.get("type") == "adaptive" or effort is not None:
-            params["reasoning"] = {"effort": effort or "medium"}
+        elif thinking.get("type") == "adaptive" or wanted is not None:
+            params["reasoning"] = {"effort": wanted or "medium"}
 
     def cut(self, call: Call, payload: Raw, state: State) -> Iterator[Any]:
         state.usage = fields(payload.get("usage")) or state.usage

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from providers._litellm import Library
 
 Raw = dict[str, Any]
-EFFORTS = {"max": "high", "xhigh": "high"}
-"""Efforts that only Anthropic knows, as others say them."""
+_EFFORTS = frozenset({"none", "minimal", "low", "medium", "high"})
+"""How much to think, as everyone says it."""
 
 
 class Request(NamedTuple):
@@ -53,6 +53,13 @@ class Wire(Protocol):
     def request(self, call: Call, body: Raw) -> Request: ...
 
     def events(self, objects: Objects, call: Call, names: dict[str, str]) -> AsyncGenerator[Event, None]: ...
+
+
+def effort(wanted: Any) -> str | None:
+    """Return an effort as everyone says it: one that only Anthropic knows, or that is newer than this, is more than these."""
+    if not isinstance(wanted, str):
+        return None
+    return wanted if wanted in _EFFORTS else "high"
 
 
 def fields(value: Any) -> Raw:

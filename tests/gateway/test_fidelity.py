@@ -286,6 +286,14 @@ async def test_what_claude_code_sends_besides_is_taken_and_nothing_about_the_use
 
 
 @EACH
+@pytest.mark.parametrize("effort", ["max", "ultra", 5])
+async def test_an_effort_of_the_future_counts_as_the_highest(client: Client, shim: str, effort: Any) -> None:
+    for model in ("claude-sonnet-4-5", "claude-opus-4-8", "openai/gpt-5", "gemini-2.5-pro", "google/gemini-2.5-pro"):
+        asked: dict[str, Any] = {"thinking": {"type": "adaptive"}, "output_config": {"effort": effort}, "max_tokens": 9_000}
+        assert (await client.ask(shim, model=model, **asked)).answer.text
+
+
+@EACH
 async def test_more_output_than_a_model_gives_is_cut_to_what_it_gives(client: Client, shim: str) -> None:
     assert (await client.ask(shim, max_tokens=1_000_000)).answer.text
 
