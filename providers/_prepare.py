@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from conversation.errors import ProviderError
+from providers._blocks import understood
 from providers._fields import Kind, taken, taken_tools
 from providers._fields import object_of as _object
 from providers._fields import objects_of as _dicts
@@ -39,7 +40,7 @@ def prepared(body: Mapping[str, Any], model: ModelInfo, spec: ProviderSpec, beta
     fit: Body = {key: value for key, value in taken(body, spec, betas).items() if key not in model.drop}
     if "system" in fit and not _set_system(fit, marks, plain=spec.wire != "anthropic" and not marks):
         del fit["system"]
-    fit["messages"] = _without_empty([_message(message, spec.wire, marks) for message in _dicts(body.get("messages"))])
+    fit["messages"] = _without_empty([_message(message, spec.wire, marks) for message in understood(body.get("messages"), spec, betas)])
     if not fit["messages"]:
         raise failure("invalid_request", "there is no message to send", provider=model.provider, model=model.id)
     set_tool_ids(fit["messages"], spec.wire)

@@ -22,6 +22,7 @@ _ROUTER_KEYS = frozenset({"model", "models", "provider", "plugins", "user", "ses
 _TOOL_KEYS = frozenset({"name", "description", "input_schema", "cache_control", "type", "strict", "defer_loading", "eager_input_streaming"})
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}\Z")
 _CONTEXT_BETA = "context-management-2025-06-27"
+_SEARCH_BETA = "tool-search-tool-2025-10-19"
 _SYSTEM_BETA = "mid-conversation-system"
 _CACHE_BLOCKS = 4
 
@@ -43,7 +44,8 @@ def check(body: Json, model: Model, *, provider: str, betas: Iterable[str] = (),
     if claude:
         _check_thinking(body, model, asked)
         _check_sampling(body, model)
-    blocks = Blocks(asked, signed=claude, system_role=any(beta.startswith(_SYSTEM_BETA) for beta in betas) and model.adaptive_only)
+    system_role = any(beta.startswith(_SYSTEM_BETA) for beta in betas) and model.adaptive_only
+    blocks = Blocks(asked, signed=claude, system_role=system_role, references=_SEARCH_BETA in betas)
     blocks.system(body.get("system"))
     _check_tools(body, asked)
     blocks.messages(body.get("messages"), prefill=not model.adaptive, thinking=asked.thinking)

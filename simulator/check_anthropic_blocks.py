@@ -19,9 +19,15 @@ _BLOCK_KEYS: dict[str, frozenset[str]] = {
     "tool_use": frozenset({"type", "id", "name", "input", "cache_control", "caller"}),
     "tool_result": frozenset({"type", "tool_use_id", "content", "is_error", "cache_control"}),
 }
-_USER_BLOCKS = frozenset({"text", "image", "document", "tool_result"})
-_ASSISTANT_BLOCKS = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
-_RESULT_BLOCKS = frozenset({"text", "image", "document"})
+_SERVED = frozenset({
+    "server_tool_use", "web_search_tool_result", "web_fetch_tool_result", "code_execution_tool_result", "bash_code_execution_tool_result",
+    "text_editor_code_execution_tool_result", "tool_search_tool_result",
+})
+"""What Anthropic's own servers write; it is taken back as it is."""
+_UNCHECKED = _SERVED | {"search_result", "tool_reference"}
+_USER_BLOCKS = frozenset({"text", "image", "document", "tool_result", "search_result"})
+_ASSISTANT_BLOCKS = frozenset({"text", "thinking", "redacted_thinking", "tool_use"}) | _SERVED
+_RESULT_BLOCKS = frozenset({"text", "image", "document", "search_result"})
 _ID = re.compile(r"[a-zA-Z0-9_-]+\Z")
 _ID_RULE = "String should match pattern '^[a-zA-Z0-9_-]+$'"
 
@@ -34,8 +40,9 @@ def bad(message: str) -> Refusal:
 class Blocks:
     """Walks a conversation once: refuses what the API refuses, collects the texts into `asked`."""
 
-    def __init__(self, asked: Asked, *, signed: bool, system_role: bool) -> None:
+    def __init__(self, asked: Asked, *, signed: bool, system_role: bool, references: bool = False) -> None:
         self.asked = asked
+        self._result_blocks = _RESULT_BLOCKS | {"tool_reference"} if references else _RESULT_BLOCKS
         self.signed = signed
         self.system_role = system_role
         self.cached = 0
@@ -139,7 +146,7 @@ class Blocks:
         if kind not in allowed:
             tags = ", ".join(f"'{tag}'" for tag in sorted(allowed))
             raise bad(f"{where}: Input tag '{kind}' found using 'type' does not match any of the expected tags: {tags}")
-        for key in block:
+        for key in block if kind not in _UNCHECKED else ():
             if key not in _BLOCK_KEYS[kind]:
                 raise bad(f"{where}.{kind}.{key}: Extra inputs are not permitted")
         if block.get("cache_control") is not None:
@@ -153,8 +160,10 @@ class Blocks:
                 self._thinking(block, where)
             case "tool_use":
                 self._tool_use(block, where)
-            case _:
+            case "tool_result":
                 self._tool_result(block, where, texts)
+            case _:
+                return
 
     def _text(self, block: Json, where: str, texts: list[str]) -> None:
         text = block.get("text")
@@ -214,7 +223,7 @@ class Blocks:
             self.asked.texts.append(content)
             return
         for position, inner in enumerate(as_list(content) or []):
-            self._block(inner, f"{where}.tool_result.content.{position}", _RESULT_BLOCKS, texts)
+            self._block(inner, f"{where}.tool_result.content.{position}", self._result_blocks, texts)
 
     def _pair(self, calls: list[str], results: list[str], index: int) -> None:
         """Every call is answered in the very next message, once; nothing else is answered."""

@@ -239,6 +239,25 @@ async def test_legal_schemas_of_every_kind(client: Client, shim: str) -> None:
 
 @EACH
 @BOTH
+async def test_blocks_that_not_everyone_knows(client: Client, shim: str, stream: bool) -> None:
+    found = {"type": "search_result", "source": "s", "title": "OTTER", "content": [{"type": "text", "text": "swims"}]}
+    served = [
+        {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "x"}},
+        {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [{"type": "web_search_result", "title": "MARMOT"}]},
+    ]
+    use = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {"at": "a"}}
+    parts = [found, {"type": "tool_reference", "tool_name": "HERON"}, {"type": "hologram"}]
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": parts}
+    future = [{"type": "hologram", "x": 1}, {"type": "note", "text": "LYNX"}]
+    turns = [user(found, *future, "go"), assistant(*served, "I look.", use), user(result, {"type": "hologram"})]
+    for betas in ("", "tool-search-tool-2025-10-19"):
+        assert (await client.ask(shim, stream=stream, messages=turns, tools=[LOOK], betas=betas)).answer.text
+        assert all(word in everything(client, shim) for word in ("OTTER", "swims", "MARMOT", "HERON", "LYNX"))
+    assert (await client.ask(shim, stream=stream, messages=[user({"type": "hologram"}), user("go")])).answer.text
+
+
+@EACH
+@BOTH
 async def test_cache_marks_go_where_they_are_understood(client: Client, shim: str, stream: bool) -> None:
     mark = {"cache_control": {"type": "ephemeral"}}
     client.sim.rule("*", "ok", usage={"input_tokens": 100, "output_tokens": 5, "cache_read_input_tokens": 40})
