@@ -109,14 +109,14 @@ class Fold:
         """Take one event; unknown kinds are passed over, as clients of the API must."""
         kind, index = event.get("type"), event.get("index")
         if kind == "message_start":
-            self._usage.update(_known(fields(event.get("message")).get("usage")))
+            self._usage.update(_known(object_of(event.get("message")).get("usage")))
         elif kind == "content_block_start" and isinstance(index, int):
-            self._blocks[index] = dict(fields(event.get("content_block")))
+            self._blocks[index] = dict(object_of(event.get("content_block")))
         elif kind == "content_block_delta" and isinstance(index, int):
-            self._delta(index, fields(event.get("delta")))
+            self._delta(index, object_of(event.get("delta")))
         elif kind == "message_delta":
             self._usage.update(_known(event.get("usage")))
-            reason = fields(event.get("delta")).get("stop_reason")
+            reason = object_of(event.get("delta")).get("stop_reason")
             self._stop_reason = reason if isinstance(reason, str) and reason else self._stop_reason
         elif kind == "message_stop":
             self._stopped = True
@@ -143,7 +143,7 @@ class Fold:
             output_tokens=self._count("output_tokens"),
             cached_tokens=read,
             written_tokens=written,
-            written_for_an_hour=int(_amount(fields(self._usage.get("cache_creation")).get("ephemeral_1h_input_tokens")) or 0),
+            written_for_an_hour=int(_amount(object_of(self._usage.get("cache_creation")).get("ephemeral_1h_input_tokens")) or 0),
             cost_usd=_amount(self._usage.get("cost_usd")),
             complete=self._stopped and self._stop_reason is not None,
         )
@@ -185,19 +185,19 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def fields(value: Any) -> Mapping[str, Any]:
+def object_of(value: Any) -> Mapping[str, Any]:
     """Return a JSON object, or an empty one in the place of anything else."""
     return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 
-def objects(value: Any) -> list[Mapping[str, Any]]:
+def objects_of(value: Any) -> list[Mapping[str, Any]]:
     """Return the objects of a JSON list; what is not one is left out."""
     items = cast("list[Any]", value) if isinstance(value, list | tuple) else []
     return [cast("Mapping[str, Any]", item) for item in items if isinstance(item, Mapping)]
 
 
 def _known(usage: Any) -> dict[str, Any]:
-    return {key: value for key, value in fields(usage).items() if value is not None}
+    return {key: value for key, value in object_of(usage).items() if value is not None}
 
 
 def fold(events: Iterable[Mapping[str, Any]]) -> Answer:

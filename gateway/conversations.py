@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from conversation.messages import Event, fields, objects
+from conversation.messages import Event, object_of, objects_of
 
 SESSION_HEADER = b"x-claude-code-session-id"
 _SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
@@ -34,11 +34,11 @@ def session_of(in_path: str, in_header: str, body: Mapping[str, Any]) -> str:
 
 def _in_metadata(metadata: Any) -> str:
     """Claude Code's user_id is a JSON object with a session_id, or ends with it."""
-    user = fields(metadata).get("user_id")
+    user = object_of(metadata).get("user_id")
     if not isinstance(user, str):
         return ""
     try:
-        named = fields(json.loads(user)).get("session_id")
+        named = object_of(json.loads(user)).get("session_id")
     except (ValueError, RecursionError):
         match = _IN_USER_ID.search(user)
         return match[1] if match else ""
@@ -47,7 +47,7 @@ def _in_metadata(metadata: Any) -> str:
 
 def last_said(messages: Any) -> str:
     """Return the key of what the assistant said last and what it answered; empty when it has said nothing yet."""
-    turns = objects(messages)
+    turns = objects_of(messages)
     at = next((index for index in range(len(turns) - 1, 0, -1) if turns[index].get("role") == "assistant"), 0)
     return _key(turns[at - 1].get("content"), _gist(turns[at].get("content"))) if at else ""
 
@@ -57,7 +57,7 @@ class Saying:
 
     def __init__(self, messages: Any, session: str) -> None:
         self._session = session
-        self._asked = next((turn.get("content") for turn in reversed(objects(messages))), "")
+        self._asked = next((turn.get("content") for turn in reversed(objects_of(messages))), "")
         self._said: list[str] = []
 
     def heard(self, batch: Iterable[Event]) -> None:
@@ -83,4 +83,4 @@ def _gist(content: Any) -> str:
     """The words of a message and the ids of its calls: what a client sends back as it was."""
     if isinstance(content, str):
         return content
-    return "".join(str(block.get("text") or block.get("id") or block.get("tool_use_id") or "") for block in objects(content))
+    return "".join(str(block.get("text") or block.get("id") or block.get("tool_use_id") or "") for block in objects_of(content))

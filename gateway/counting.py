@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from conversation.json_text import written
-from conversation.messages import fields, objects
+from conversation.messages import object_of, objects_of
 from conversation.tokens import estimate_tokens, image_size, image_tokens
 
 _MESSAGE = 4
@@ -16,17 +16,17 @@ _TOOL = 16
 def count(body: Mapping[str, Any]) -> int:
     """Return about how many input tokens a Messages API body is: system, messages, tools and their results, images."""
     total = _content(body.get("system"))
-    total += sum(_MESSAGE + _content(message.get("content")) for message in objects(body.get("messages")))
-    total += sum(_TOOL + estimate_tokens(written(tool).decode()) for tool in objects(body.get("tools")))
+    total += sum(_MESSAGE + _content(message.get("content")) for message in objects_of(body.get("messages")))
+    total += sum(_TOOL + estimate_tokens(written(tool).decode()) for tool in objects_of(body.get("tools")))
     return max(1, total)
 
 
 def _content(content: Any) -> int:
-    return estimate_tokens(content) if isinstance(content, str) else sum(map(_block, objects(content)))
+    return estimate_tokens(content) if isinstance(content, str) else sum(map(_block, objects_of(content)))
 
 
 def _block(block: Mapping[str, Any]) -> int:
-    if source := fields(block.get("source")):
+    if source := object_of(block.get("source")):
         data = str(source.get("data") or "")
         if block.get("type") == "image":
             return image_tokens(image_size(data) if data else None)

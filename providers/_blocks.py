@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
-from providers._fields import objects_of
+from conversation.messages import objects_of
 from providers.base import ProviderSpec
 
 Block = Mapping[str, Any]

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from providers._fields import CONTEXT_MANAGEMENT, object_of
+from conversation.messages import object_of
+from providers._fields import CONTEXT_MANAGEMENT
 from providers._prepare import Body, breaks_thinking, drop_effort, stop_thinking
 from providers.base import ModelInfo
 

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
-from conversation.messages import fields, objects
+from conversation.messages import object_of, objects_of
 from providers._pdf import Reading, Trouble, read_pdf
 
 _MOST = 64
@@ -42,7 +42,7 @@ class PdfTexts:
     async def with_text(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a Messages API body with text in the place of its PDF documents; the very same body when there is none."""
         messages = body.get("messages")
-        pdfs = [pdf for message in objects(messages) for pdf in _pdfs(message.get("content"))]
+        pdfs = [pdf for message in objects_of(messages) for pdf in _pdfs(message.get("content"))]
         if not pdfs:
             return body
         texts = {id(pdf): {"type": "text", "text": _told(pdf, await self._reading(pdf))} for pdf in pdfs}
@@ -75,22 +75,22 @@ def _digest(data: str) -> bytes:
 
 def _pdfs(content: Any) -> Iterator[Mapping[str, Any]]:
     """Yield the PDF documents of a message's content and of the results of tools in it."""
-    for block in objects(content):
+    for block in objects_of(content):
         if _is_pdf(block):
             yield block
         elif block.get("type") == "tool_result":
-            yield from filter(_is_pdf, objects(block.get("content")))
+            yield from filter(_is_pdf, objects_of(block.get("content")))
 
 
 def _is_pdf(block: Mapping[str, Any]) -> bool:
-    source = fields(block.get("source"))
+    source = object_of(block.get("source"))
     held = source.get("type") == "base64" and source.get("media_type") == "application/pdf" and isinstance(source.get("data"), str)
     return block.get("type") == "document" and held
 
 
 def _replaced(holder: Any, texts: Mapping[int, Mapping[str, str]]) -> Any:
     """Return a message or a result with texts in the place of the documents that have these ids; the same one when it holds none."""
-    content = fields(holder).get("content")
+    content = object_of(holder).get("content")
     if not isinstance(content, list | tuple):
         return holder
     blocks = cast("list[Any]", content)

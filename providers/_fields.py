@@ -7,7 +7,7 @@ permitted"), and OpenRouter obeys some that choose whom it asks and who pays (mo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from providers.base import ProviderSpec
 
@@ -77,14 +77,3 @@ def taken_tools(tools: Iterable[Mapping[str, Any]], wire: Kind) -> list[dict[str
 
 def _with(fields: Mapping[str, Any], keys: frozenset[str]) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if key in keys}
-
-
-def object_of(value: Any) -> Mapping[str, Any]:
-    """Return a JSON object, or an empty one in the place of anything else."""
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
-
-
-def objects_of(value: Any) -> list[Mapping[str, Any]]:
-    """Return the objects of a list; what is not one is the caller's mistake and is left out."""
-    items = cast("list[Any]", value) if isinstance(value, list | tuple) else []
-    return [cast("Mapping[str, Any]", item) for item in items if isinstance(item, Mapping)]

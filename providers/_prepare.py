@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from conversation.errors import ProviderError
+from conversation.messages import object_of, objects_of
 from providers._blocks import understood
 from providers._fields import Kind, taken, taken_tools
-from providers._fields import object_of as _object
-from providers._fields import objects_of as _dicts
 from providers._schemas import gemini_schema
 from providers._tool_ids import set_tool_ids
 from providers.base import ModelInfo, ProviderSpec
@@ -60,7 +59,7 @@ def _set_system(fit: Body, marks: bool, *, plain: bool) -> bool:
     system = fit["system"]
     if isinstance(system, str):
         return bool(system.strip()) and not system.startswith(BILLING_PREFIX)
-    blocks = [_marked(block, marks) for block in _dicts(system) if not _is_blank(block.get("text"))]
+    blocks = [_marked(block, marks) for block in objects_of(system) if not _is_blank(block.get("text"))]
     fit["system"] = [block for block in blocks if not str(block["text"]).startswith(BILLING_PREFIX)]
     if plain:
         fit["system"] = "\n\n".join(str(block["text"]) for block in fit["system"])
@@ -73,7 +72,7 @@ def _message(message: Mapping[str, Any], wire: Kind, marks: bool) -> Body:
     content = message.get("content")
     if isinstance(content, str):
         return {"role": role, "content": "" if _is_blank(content) else content}
-    return {"role": role, "content": [fit for block in _dicts(content) if (fit := _block(block, wire, marks)) is not None]}
+    return {"role": role, "content": [fit for block in objects_of(content) if (fit := _block(block, wire, marks)) is not None]}
 
 
 def _without_empty(turns: list[Body]) -> list[Body]:
@@ -117,7 +116,7 @@ def _fit_tool_result(fit: Body, wire: Kind, marks: bool) -> None:
     if isinstance(content, str):
         fit["content"] = content = "" if _is_blank(content) else content
     else:
-        parts = [part for part in _dicts(content) if part.get("type") != "text" or not _is_blank(part.get("text"))]
+        parts = [part for part in objects_of(content) if part.get("type") != "text" or not _is_blank(part.get("text"))]
         fit["content"] = content = [_result_part(part, wire, marks) for part in parts]
     if wire != "anthropic" and fit.pop("is_error", False):
         # Their wires have no place for it, so the model is told in words.
@@ -132,8 +131,8 @@ def _result_part(part: Mapping[str, Any], wire: Kind, marks: bool) -> Body:
 
 def _document_text(block: Mapping[str, Any]) -> str | None:
     """Return a document that is text as text, with its title; None for one of another kind."""
-    source = _object(block.get("source"))
-    texts = [source.get("data")] if source.get("type") == "text" else [one.get("text") for one in _dicts(source.get("content"))]
+    source = object_of(block.get("source"))
+    texts = [source.get("data")] if source.get("type") == "text" else [one.get("text") for one in objects_of(source.get("content"))]
     if source.get("type") not in ("text", "content"):
         return None
     return "\n".join(str(one) for one in (block.get("title"), block.get("context"), *texts) if one)
@@ -142,9 +141,9 @@ def _document_text(block: Mapping[str, Any]) -> str | None:
 def _check_media(messages: Iterable[Mapping[str, Any]], model: ModelInfo, spec: ProviderSpec) -> None:
     """Refuse what the wire has no way to carry, so that another provider may be asked."""
     for message in messages:
-        for block in _dicts(message["content"]):
-            for part in (block, *_dicts(block.get("content"))):
-                source = _object(part.get("source"))
+        for block in objects_of(message["content"]):
+            for part in (block, *objects_of(block.get("content"))):
+                source = object_of(part.get("source"))
                 if spec.wire == "gemini" and source and source.get("type") != "base64":
                     # The translation would fetch it from here.
                     raise _unsupported(model, "images and documents go to Gemini as base64 only")
@@ -157,7 +156,7 @@ def _unsupported(model: ModelInfo, text: str) -> ProviderError:
 
 
 def _set_tools(fit: Body, wire: Kind, marks: bool) -> None:
-    tools = [_marked(tool, marks) for tool in taken_tools(_dicts(fit["tools"]), wire)]
+    tools = [_marked(tool, marks) for tool in taken_tools(objects_of(fit["tools"]), wire)]
     if wire == "gemini":
         tools = [{**tool, "input_schema": gemini_schema(tool["input_schema"])} for tool in tools]
     fit["tools"] = tools
@@ -187,7 +186,7 @@ def _fit_sampling(fit: Body, wire: Kind, model: ModelInfo) -> None:
 
 
 def _fit_thinking(fit: Body, wire: Kind, model: ModelInfo) -> None:
-    thinking = _object(fit.get("thinking"))
+    thinking = object_of(fit.get("thinking"))
     if not thinking:
         # LiteLLM has older Claude models think when there is an effort; the newer ones know it for itself.
         return drop_effort(fit) if "temperature" not in model.drop else None
@@ -209,14 +208,14 @@ def stop_thinking(fit: Body) -> None:
     """Take out thinking and what only goes with it."""
     fit.pop("thinking", None)
     drop_effort(fit)
-    management = _object(fit.pop("context_management", None))
-    edits = [edit for edit in _dicts(management.get("edits")) if not str(edit.get("type")).startswith("clear_thinking")]
+    management = object_of(fit.pop("context_management", None))
+    edits = [edit for edit in objects_of(management.get("edits")) if not str(edit.get("type")).startswith("clear_thinking")]
     if edits:
         fit["context_management"] = {**management, "edits": edits}
 
 
 def drop_effort(fit: Body) -> None:
-    output = _object(fit.pop("output_config", None))
+    output = object_of(fit.pop("output_config", None))
     kept = {key: value for key, value in output.items() if key != "effort"}
     if kept:
         fit["output_config"] = kept
@@ -225,11 +224,11 @@ def drop_effort(fit: Body) -> None:
 def breaks_thinking(fit: Body) -> bool:
     """Tell whether Claude would refuse to think: a tool is forced, or one is being used whose turn has no thinking of its own."""
     messages = fit["messages"]
-    if _object(fit.get("tool_choice")).get("type") in {"any", "tool"}:
+    if object_of(fit.get("tool_choice")).get("type") in {"any", "tool"}:
         return True
-    if not any(block.get("type") == "tool_result" for block in _dicts(messages[-1]["content"])):
+    if not any(block.get("type") == "tool_result" for block in objects_of(messages[-1]["content"])):
         return False
-    turns = [_dicts(message["content"]) for message in messages if message["role"] == "assistant"]
+    turns = [objects_of(message["content"]) for message in messages if message["role"] == "assistant"]
     return bool(turns and turns[-1]) and turns[-1][0].get("type") not in {"thinking", "redacted_thinking"}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import unquote
 
-from providers._fields import object_of
+from conversation.messages import object_of
 
 Schema = dict[str, Any]
 
