@@ -127,7 +127,7 @@ def build_shim(app: App, name: str, mcp: ASGIApp | None = None) -> Shim:
             return "starting"
         if name == ROUTER:
             return None if catalogue.chain else "no provider is configured"
-        return catalogue.problem(name) or app.health.snapshot().get(name)
+        return catalogue.problem(name) or app.health.rejected(name)
 
     return Shim(
         name=name,

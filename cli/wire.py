@@ -154,7 +154,8 @@ def build_app(env: Mapping[str, str], *, workspace: Path, adapter: str = "litell
     settings = settings.model_copy(update={"other_secrets": tuple(map(SecretStr, secrets(env)))})
     memory = _checked(lambda: MemoryConfig.from_env(env))
     catalogue, upstreams, live = _models(settings, file, home, native=(settings.adapter or adapter) == "native")
-    health = HealthRecord(settings.breaker_failures, settings.breaker_open_seconds, keeper=HealthFile(memory.health))
+    realms = {spec.name: settings.realm(spec) for spec in SPECS}
+    health = HealthRecord(settings.breaker_failures, settings.breaker_open_seconds, keeper=HealthFile(memory.health), realms=realms)
     ledger = SpendLedger(memory.database)
     budget = Budget(ledger, settings.daily_budget_usd)
     limits = Limits(max_window_tokens=file.threads.max_tokens if file else None)
@@ -177,7 +178,7 @@ def build_app(env: Mapping[str, str], *, workspace: Path, adapter: str = "litell
         scrub=partial(scrub, secrets=settings.secrets(), home=env.get("HOME", "")),
         warm=upstreams.warm,
         is_warm=upstreams.is_warm,
-        on_close=(live.aclose, upstreams.aclose, budget.aclose, ledger.aclose),
+        on_close=(budget.aclose, live.aclose, upstreams.aclose, ledger.aclose),
     )
 
 

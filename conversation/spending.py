@@ -46,6 +46,9 @@ class Spent(NamedTuple):
         )
 
 
+_MOST_TOLD = 100
+"""Of providers, models and sessions of a day, the dearest."""
+
 Rows = Sequence[tuple[Account, Spent]]
 
 
@@ -61,7 +64,7 @@ def told(day: str, rows: Iterable[tuple[Account, Spent]]) -> dict[str, Any]:
         for group, name in {**names, "sessions": account.session}.items():
             if name:
                 groups[group][name] = groups[group].get(name, Spent()).plus(spent)
-    dearest = {group: sorted(found.items(), key=lambda item: -item[1].usd) for group, found in groups.items()}
+    dearest = {group: sorted(found.items(), key=lambda item: -item[1].usd)[:_MOST_TOLD] for group, found in groups.items()}
     return {"day": day, **_figures(total), **{group: {name: _figures(one) for name, one in found} for group, found in dearest.items()}}
 
 

@@ -66,20 +66,28 @@ class Chained:
     """The routes of the router: one model of each provider of the chain, the conversation's own first, the others by strategy."""
 
     catalogue: Catalogue
-    lately: Experience = field(default_factory=Experience)
+    lately: Experience
     strategy: str = DEFAULT_STRATEGY
     sticky: Sticky = field(default_factory=Sticky)
     remembers: bool = True
 
     def of(self, asked: Asked) -> Sequence[ModelInfo]:
-        """Return the models to ask; a name that says its provider is asked there first of all."""
+        """Return the models to ask: by the strategy the request names, else the conversation's own first.
+
+        A name that says its provider is asked there first of all.
+        """
         found = [model for provider in self.catalogue.chain if (model := pinned(self.catalogue, provider, asked.model)) is not None]
-        models = self.sticky.first(asked.conversation, asked.model, ordered(found, asked.strategy or self.strategy, self.lately))
+        models: Sequence[ModelInfo] = ordered(found, asked.strategy or self.strategy, self.lately)
+        if asked.strategy is None:
+            models = self.sticky.first(asked.conversation, asked.model, models)
         named = asked.model.partition("/")[0]
         return sorted(models, key=lambda model: model.provider != named)
 
     def answered(self, conversation: str, asked: Asked, model: ModelInfo) -> None:
-        self.sticky.note(conversation, asked.model, model)
+        """Have the conversation stay with the model, unless that was asked out of turn: by a strategy for once, or to be measured."""
+        measured = self.strategy != "latency" or self.lately.times(model.name) > 1
+        if asked.strategy is None and measured:
+            self.sticky.note(conversation, asked.model, model)
 
 
 def pinned(catalogue: Catalogue, provider: str, asked: str) -> ModelInfo | None:

@@ -206,7 +206,7 @@ class _Serving:
                         message.update(event["delta"])
                         message["usage"] = {**message.get("usage", {}), **event["usage"]}
             message.update(model=asked.model, content=list(folding.answer().blocks))
-            self._shim.routes.answered(saying.key(), asked, answer.model)
+            self._answered(saying, asked, answer)
             await self._exchange.json(200, _without_cost(message), _who(answer))
 
     async def _streamed(self, body: Mapping[str, Any]) -> None:
@@ -219,8 +219,13 @@ class _Serving:
                 quiet.saw(batch)
                 saying.heard(batch)
                 await self._exchange.events(b"".join(encoded(_for_client(event, asked.model)) for event in batch or (quiet.event(),)))
-            self._shim.routes.answered(saying.key(), asked, answer.model)
+            self._answered(saying, asked, answer)
             await self._exchange.end()
+
+    def _answered(self, saying: Saying, asked: Asked, answer: Streaming) -> None:
+        """Note who answered, unless another was only slower than a hedge: its conversations stay with it."""
+        if not any(one.outcome == "cancelled" for one in answer.attempts):
+            self._shim.routes.answered(saying.key(), asked, answer.model)
 
     # --- who is asked ----------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 The file is small, and written only when a provider fails or comes back. Whoever reads looks whether it is another than the one read
 last, which takes some microseconds. Writers take turns by a lock, and replace the file whole. A lock that is not to be had within
-50 ms and a disk that refuses cost nothing but the sharing: no request waits for either.
+50 ms and a disk that refuses cost nothing but the sharing.
 """
 
 from __future__ import annotations
@@ -25,9 +25,6 @@ from memory.health import State
 log = logging.getLogger(__name__)
 
 MOST_BYTES = 1_000_000
-LONGEST_SECONDS = 3_700.0
-"""Nothing is remembered for longer: a time further off was written under a clock that was wrong."""
-
 LOCK_SECONDS = 0.05
 _PAUSES = (0.0001, 0.001)
 _STATE = TypeAdapter(State)
@@ -37,12 +34,11 @@ _T = TypeVar("_T")
 class HealthFile:
     """Keeps a state in `path` for every process that names it.
 
-    `clock` is seconds since the epoch, since processes share no other; `patience` how long a change waits for the writers' lock before it
-    stays with this process.
+    `patience` is how long a change waits for the writers' lock before it stays with this process.
     """
 
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, patience: float = LOCK_SECONDS) -> None:
-        self._path, self._clock, self._patience = path, clock, patience
+    def __init__(self, path: Path, *, patience: float = LOCK_SECONDS) -> None:
+        self._path, self._patience = path, patience
         self._state = State()
         self._seen: tuple[int, int, int] | None = None
         self._told = False
@@ -57,7 +53,7 @@ class HealthFile:
         if mark != self._seen:
             self._seen = mark
             with suppress(OSError, ValidationError):
-                self._state = self._plausible(_STATE.validate_json(self._content()))
+                self._state = _STATE.validate_json(self._content())
         return self._state
 
     def change(self, work: Callable[[State], _T]) -> _T:
@@ -73,16 +69,6 @@ class HealthFile:
         with self._path.open("rb") as file:
             return file.read(MOST_BYTES)
 
-    def _plausible(self, state: State) -> State:
-        latest = self._clock() + LONGEST_SECONDS
-        for hold in (*state.parked.values(), *state.aside.values()):
-            hold.until = min(hold.until, latest)
-        for breaker in state.breakers.values():
-            breaker.failed_at = min(breaker.failed_at, self._clock())
-            breaker.open_until = None if breaker.open_until is None else min(breaker.open_until, latest)
-            breaker.probing_until = None if breaker.probing_until is None else min(breaker.probing_until, latest)
-        return state
-
     @contextmanager
     def _locked(self) -> Generator[bool]:
         """Hold the writers' lock, and tell whether it could be had."""
@@ -94,9 +80,24 @@ class HealthFile:
             yield False
             return
         try:
-            yield _lock(handle, self._patience)
+            yield self._lock(handle)
         finally:
             os.close(handle)
+
+    def _lock(self, handle: int) -> bool:
+        end = time.monotonic() + self._patience
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    return False
+                time.sleep(random.uniform(*_PAUSES))  # noqa: S311 - spreads the writers out, no secret
+            except OSError as error:  # some network file systems have no locks
+                self._tell(error)
+                return False
+            else:
+                return True
 
     def _write(self) -> None:
         fresh = self._path.with_suffix(".new")
@@ -104,6 +105,9 @@ class HealthFile:
             handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with open(handle, "wb") as file:
                 file.write(_STATE.dump_json(self._state))
+            # A file may get the number of the one before, and clocks of files may be coarse: so that no two look the same.
+            later = max(time.time_ns(), self._seen[1] + 1 if self._seen else 0)
+            os.utime(fresh, ns=(later, later))
             os.replace(fresh, self._path)
             found = os.stat(self._path)
             self._seen = found.st_ino, found.st_mtime_ns, found.st_size
@@ -115,16 +119,3 @@ class HealthFile:
         if not self._told:
             self._told = True
             log.warning("the health of providers is not shared with other processes: %s", error.strerror)
-
-
-def _lock(handle: int, patience: float) -> bool:
-    end = time.monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                return False
-            time.sleep(random.uniform(*_PAUSES))  # noqa: S311 - spreads the writers out, no secret
-        else:
-            return True

@@ -17,6 +17,8 @@ ON CONFLICT (day, provider, model, session) DO UPDATE SET
     output_tokens = output_tokens + excluded.output_tokens, cached_tokens = cached_tokens + excluded.cached_tokens,
     usd = usd + excluded.usd, unpriced = unpriced + excluded.unpriced
 """
+_MOST = 10**15
+"""Of anything: an upstream may tell any number of tokens."""
 _WHOLE = len(Account._fields)
 
 
@@ -36,7 +38,7 @@ class SpendLedger:
 
         def write(sql: Sql) -> None:
             for account, spent in rows.items():
-                sql.execute(_ADD, (*map(clean, account), *_sound(spent)))
+                sql.execute(_ADD, (*map(clean, account), *(min(count, _MOST) for count in _sound(spent))))
 
         await self._database.run(write, write=True)
 

@@ -78,16 +78,14 @@ class Asking:
             self._count(attempt, folding.answer(), race.session)
 
     def _learn(self, attempt: Try) -> None:
-        """Take note of how an attempt did, unless it tells nothing of its model."""
-        cause = CAUSES.get(attempt.outcome or "")
-        failed = cause is not None and cause.effect != "none"
-        if failed or attempt.waited is not None:
-            self.lately.note(attempt.model.name, attempt.waited, ok=not failed)
+        """Take note of how an attempt did; one that was cancelled before it began tells nothing."""
+        if attempt.outcome != "cancelled" or attempt.waited is not None:
+            self.lately.note(attempt.model.name, attempt.waited, ok=attempt.outcome in ("ok", "cancelled"))
 
     def _count(self, attempt: Try, answer: Answer, session: str) -> None:
         """Count what an attempt cost: its answer, or what the upstream had told of one that was broken off."""
         broken = attempt.outcome != "ok"
-        if self._budget is not None and (answer.input_tokens or not broken):
+        if self._budget is not None and (answer.input_tokens or attempt.waited is not None):
             self._budget.note(attempt.model, usage_of(answer, attempt.model, partly=broken), session)
 
     def _record(self, error: ProviderError, model: ModelInfo) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from conversation.errors import BudgetExceeded, StoreError
+from conversation.errors import BudgetExceeded
 from conversation.messages import Usage
 from conversation.spending import Account, Rows, Spent, told
 from providers.base import ModelInfo
@@ -82,9 +82,9 @@ class Budget:
             rows, self._waiting = self._waiting, {}
             try:
                 await self.ledger.add(rows)
-            except StoreError as error:
+            except Exception as error:  # the boundary of a background task: no answer waits for more than the try
                 usd = sum(spent.usd for spent in rows.values())
-                log.warning("$%.4f were spent and could not be counted: %s", usd, error.code)
+                log.warning("$%.4f were spent and could not be counted: %s", usd, getattr(error, "code", type(error).__name__))
 
     async def of_today(self) -> dict[str, Any]:
         """Return what was spent today, as users are told it. Raises StoreError."""

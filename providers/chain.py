@@ -108,6 +108,8 @@ class Chain:
     async def count(self, model: ModelInfo, prepare: Prepare) -> int | None:
         """Return how many input tokens the model's provider says a request is; None when it cannot say, or not within some seconds."""
         provider = self._provider(model.provider)
+        if model.provider in self._health.snapshot():
+            return None
         try:
             async with asyncio.timeout(COUNT_SECONDS):
                 await provider.ready()

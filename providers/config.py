@@ -6,6 +6,7 @@ the variable; values of credentials are never part of it.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -104,6 +105,13 @@ class ProviderSettings(Frozen):
         if location is not None and endpoint == vertex_host(self.vertex_location, universe):
             return vertex_host(location, universe)
         return endpoint
+
+    def realm(self, spec: ProviderSpec) -> str:
+        """Return what tells this account and address of a provider from another; nothing of a key can be found from it."""
+        google = (self.vertex_project, self.vertex_location, self.google and self.google.path) if spec.auth == "google" else ()
+        key = self.keys[spec.name].get_secret_value() if spec.name in self.keys else ""
+        told = "\0".join(str(part) for part in (self.endpoints.get(spec.name), *google, key))
+        return hashlib.blake2b(told.encode(), digest_size=6, person=b"parley realm").hexdigest()
 
     def secrets(self) -> tuple[str, ...]:
         """Return the credentials there are, for scrubbing."""

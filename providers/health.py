@@ -54,6 +54,10 @@ class Health(Protocol):
         """The provider rejects our credentials or account."""
         ...
 
+    def rejected(self, provider: str) -> str | None:
+        """Return why the provider is set aside, None when it is not."""
+        ...
+
     def snapshot(self) -> dict[str, str]:
         """Return the reason for each provider that is not healthy now."""
         ...

@@ -22,9 +22,10 @@ _INPUT_SHARE = 0.75
 
 @dataclass(slots=True)
 class _Lately:
-    waited: float | None
-    success: float
-    at: float
+    waited: float = math.inf
+    success: float = 1.0
+    at: float = 0.0
+    times: int = 0
 
 
 class Experience:
@@ -36,18 +37,23 @@ class Experience:
 
     def note(self, name: str, waited: float | None, *, ok: bool) -> None:
         """Take note of an attempt: the seconds until its content began, None when none did, and whether it ended well."""
-        before = self._fresh(name) or _Lately(None, 1.0, 0.0)
+        before = self._fresh(name) or _Lately()
         success = before.success + SHARE * (ok - before.success)
         if waited is None:
             waited = before.waited
-        elif before.waited is not None:
+        elif before.waited < math.inf:
             waited = before.waited + SHARE * (waited - before.waited)
-        self._known[name] = _Lately(waited, success, self._clock())
+        self._known[name] = _Lately(waited, success, self._clock(), before.times + 1)
 
     def waited(self, name: str) -> float | None:
-        """Return after how many seconds its content begins, None when that is not known."""
+        """Return after how many seconds its content begins, infinite when none ever did, None when it was not asked lately."""
         found = self._fresh(name)
         return None if found is None else found.waited
+
+    def times(self, name: str) -> int:
+        """Return how often it was asked lately."""
+        found = self._fresh(name)
+        return 0 if found is None else found.times
 
     def success(self, name: str) -> float:
         """Return which part of attempts ended well, 1 when nothing is known."""
@@ -66,7 +72,7 @@ def price(model: ModelInfo) -> float:
     return _INPUT_SHARE * model.input_usd_per_mtok + (1 - _INPUT_SHARE) * model.output_usd_per_mtok
 
 
-def _never_measured_first(model: ModelInfo, lately: Experience) -> float:
+def _not_asked_first(model: ModelInfo, lately: Experience) -> float:
     waited = lately.waited(model.name)
     return -1.0 if waited is None else waited
 
@@ -74,7 +80,7 @@ def _never_measured_first(model: ModelInfo, lately: Experience) -> float:
 STRATEGIES: Mapping[str, Callable[[ModelInfo, Experience], float]] = {
     "priority": lambda model, lately: 0.0,
     "cost": lambda model, lately: price(model),
-    "latency": _never_measured_first,
+    "latency": _not_asked_first,
     "availability": lambda model, lately: -round(lately.success(model.name), 2),
 }
 """What models are sorted by, least first; those that are equal keep the order of the chain."""

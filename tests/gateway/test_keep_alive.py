@@ -23,7 +23,7 @@ from tests.providers.played import Upstream, answer
 from tests.waiting import a_while
 
 MODEL = ModelInfo(provider="p", id="m")
-SILENCE = 0.25
+SILENCE = 0.28
 EVERY = 0.1
 TOOL: list[Event] = [
     {"type": "message_start", "message": {"usage": {"input_tokens": 10}}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -14,7 +15,7 @@ import pytest
 from simulator import ThreadedSimulator
 from tests.gateway.client import PROVIDERS, Client, Got
 from tests.gateway.conftest import starting
-from tests.gateway.running import Gateway
+from tests.gateway.running import PATIENCE, Gateway
 from tests.main_job.process import PARLEY, bare_environment
 
 BOTH = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
@@ -73,8 +74,10 @@ async def test_latency_asks_each_once_and_then_the_quickest(simulated: ThreadedS
     with starting(simulated, tmp_path, "--only", "router", PARLEY_STRATEGY="latency") as gateway:
         async with aiohttp.ClientSession() as session:
             client = Client(session, gateway, sim)
-            assert [who(await post(client)) for _ in range(4)] == list(PROVIDERS)
+            mine = named("header", "mine")
+            assert [who(await post(client, **mine)) for _ in range(4)] == list(PROVIDERS), "a session is not bound to what is measured"
             assert [who(await post(client)) for _ in range(3)] == ["github_models"] * 3
+            assert [who(await post(client, **mine)) for _ in range(3)] == ["github_models"] * 3
 
 
 async def test_availability_passes_over_what_failed_lately(simulated: ThreadedSimulator, sim: ThreadedSimulator, tmp_path: Path) -> None:
@@ -129,6 +132,14 @@ async def test_a_session_stays_with_the_provider_that_took_it_over_until_that_fa
     got = await post(shared, **mine, stream=stream)
     assert (who(got), got.headers["x-parley-attempts"]) == ("vertex_claude", "2")
     assert who(await post(shared, **mine, stream=stream)) == "vertex_claude"
+
+
+async def test_a_strategy_for_one_request_counts_in_a_session_too_and_moves_nothing(shared: Client) -> None:
+    mine = named("header", "for-once")
+    assert who(await post(shared, **mine)) == "vertex_claude"
+    once = {"headers": {**mine["headers"], "x-parley-strategy": "cost"}}
+    assert who(await post(shared, **once)) == "vertex_gemini"
+    assert who(await post(shared, **mine)) == "vertex_claude"
 
 
 async def test_each_name_of_a_session_stays_on_its_own_and_a_named_provider_wins(shared: Client) -> None:
@@ -212,8 +223,9 @@ async def test_the_price_a_provider_tells_itself_is_what_is_counted(
             client = Client(session, gateway, sim)
             await post(client, model="openrouter/openai/gpt-4o")
             got = await client.get("router", "/status")
-            while not got.body["spending"]["requests"]:  # it is counted beside the answer
-                got = await client.get("router", "/status")
+            async with asyncio.timeout(PATIENCE):
+                while not got.body["spending"]["requests"]:  # it is counted beside the answer
+                    got = await client.get("router", "/status")
             assert got.body["spending"]["models"]["openrouter/openai/gpt-4o"]["usd"] == 0.125
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -9,11 +10,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from memory.health import PROBE_SECONDS, STALE_SECONDS, HealthRecord, InMemory, Keeper
-from memory.health_file import LONGEST_SECONDS, HealthFile
+from memory.health import LONGEST_SECONDS, PROBE_SECONDS, STALE_SECONDS, HealthRecord, InMemory, Keeper
+from memory.health_file import HealthFile
 
 
 class Clock:
@@ -37,8 +39,8 @@ Make = Callable[..., HealthRecord]
 def make(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> Make:
     """Makes a record in either place; those in a file share it."""
 
-    def made(**settings: int) -> HealthRecord:
-        keeper: Keeper = InMemory() if request.param == "memory" else HealthFile(tmp_path / "home" / "health.json", clock=clock)
+    def made(**settings: Any) -> HealthRecord:
+        keeper: Keeper = InMemory() if request.param == "memory" else HealthFile(tmp_path / "home" / "health.json")
         return HealthRecord(**settings, clock=clock, keeper=keeper)
 
     return made
@@ -50,7 +52,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def sharing(file: Path, clock: Clock) -> HealthRecord:
-    return HealthRecord(failures=2, open_seconds=10, clock=clock, keeper=HealthFile(file, clock=clock))
+    return HealthRecord(failures=2, open_seconds=10, clock=clock, keeper=HealthFile(file))
 
 
 def opened(make: Make) -> HealthRecord:
@@ -177,6 +179,7 @@ def test_nothing_is_written_while_all_is_well(file: Path, clock: Clock) -> None:
 _FAILING = """
 import sys
 from pathlib import Path
+from typing import Any
 from memory.health import HealthRecord
 from memory.health_file import HealthFile
 health = HealthRecord(failures=1_000, keeper=HealthFile(Path(sys.argv[1]), patience=30))
@@ -214,16 +217,42 @@ def test_a_file_that_is_none_is_as_good_as_empty(file: Path, clock: Clock, conte
     assert sharing(file, clock).admit("p", "m") is not None
 
 
-def test_a_clock_that_was_wrong_loses_no_provider_for_long(file: Path, clock: Clock) -> None:
-    early = sharing(file, clock)
-    early.failed("p", "m")
-    early.failed("p", "m")
-    early.park("q", 5)
-    clock.now -= 10_000_000
-    late = sharing(file, clock)
-    assert late.admit("q", "m") is not None
-    clock.now += LONGEST_SECONDS
-    assert late.admit("q", "m") is None and late.admit("p", "m") is None
+def test_a_clock_that_was_wrong_loses_no_provider_for_long(make: Make, clock: Clock) -> None:
+    health = opened(make)
+    health.park("q", 5)
+    health.set_aside("r", 5, "bad key")
+    clock.now -= 10 * LONGEST_SECONDS
+    assert health.snapshot() == {} and [health.admit(provider, "m") for provider in "pqr"] == [None, None, None]
+    health.park("q", 5)
+    assert health.admit("q", "m") is not None
+    clock.now += 5
+    assert health.admit("q", "m") is None
+
+
+def test_a_shorter_wait_does_not_end_a_longer_one(make: Make, clock: Clock) -> None:
+    health = make()
+    health.park("p", 60)
+    health.park("p", 1)
+    clock.now += 59
+    assert health.admit("p", "m") is not None
+
+
+def test_who_asks_with_another_key_learns_nothing(make: Make, clock: Clock) -> None:
+    one, other = make(failures=1, realms={"p": "mine"}), make(failures=1, realms={"p": "yours"})
+    one.set_aside("p", 60, "bad key")
+    one.failed("p", "m")
+    assert one.admit("p", "m") is not None and other.admit("p", "m") is None
+    assert (one.rejected("p"), other.rejected("p")) == ("bad key, for 60 s more", None)
+    assert list(one.snapshot()) == ["p"] and other.snapshot() == {}
+    again = make(failures=1, realms={"p": "mine"})
+    assert (again.rejected("p") is None) == isinstance(again.keeper, InMemory)
+
+
+def test_a_half_open_breaker_is_not_told_as_trouble(make: Make, clock: Clock) -> None:
+    health = opened(make)
+    assert list(health.snapshot()) == ["p"] and health.rejected("p") is None
+    clock.now += 10
+    assert health.snapshot() == {}
 
 
 def test_a_folder_that_cannot_be_written_costs_the_sharing_only(
@@ -232,8 +261,9 @@ def test_a_folder_that_cannot_be_written_costs_the_sharing_only(
     (tmp_path / "in-the-way").write_text("a file")
     health = sharing(tmp_path / "in-the-way" / "health.json", clock)
     with caplog.at_level(logging.WARNING):
-        opening = [health.failed("p", "m") for _ in range(2)]
-    assert opening and health.admit("p", "m") is not None
+        health.failed("p", "m")
+        health.failed("p", "m")
+    assert health.admit("p", "m") is not None
     assert [record.getMessage() for record in caplog.records] == ["the health of providers is not shared with other processes: File exists"]
 
 
@@ -242,6 +272,29 @@ def test_a_disk_that_refuses_costs_the_sharing_only(file: Path, clock: Clock, ca
     health = sharing(file, clock)
     health.park("p", 5)
     assert health.admit("p", "m") is not None and "not shared" in caplog.text
+
+
+def test_a_file_system_without_locks_costs_the_sharing_only(
+    file: Path, clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    health = sharing(file, clock)
+    health.park("p", 5)
+    assert health.admit("p", "m") is not None and "not shared with other processes: No locks available" in caplog.text
+
+
+def test_changes_are_seen_where_times_of_files_are_coarse_and_numbers_are_used_again(file: Path, clock: Clock) -> None:
+    one, other = sharing(file, clock), sharing(file, clock)
+    for _ in range(20):
+        one.park("q", 5)
+        assert other.admit("q", "m") is not None
+        clock.now += 5
+        marks = file.stat().st_mtime_ns
+        other.park("r", 5)
+        assert file.stat().st_mtime_ns > marks
 
 
 def test_a_lock_that_is_held_for_ever_holds_nobody_up(file: Path, clock: Clock) -> None:

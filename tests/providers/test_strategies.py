@@ -44,7 +44,7 @@ def test_with_nothing_known_all_but_cost_ask_in_the_order_of_the_chain(lately: E
     }
 
 
-def test_latency_asks_those_never_measured_first_and_then_the_quickest(lately: Experience) -> None:
+def test_latency_asks_those_first_that_were_not_asked_lately_and_then_the_quickest(lately: Experience) -> None:
     lately.note("a/m", 2.0, ok=True)
     lately.note("c/m", 1.0, ok=True)
     assert names("latency", lately) == "bdca"
@@ -54,7 +54,15 @@ def test_latency_asks_those_never_measured_first_and_then_the_quickest(lately: E
     for _ in range(9):
         lately.note("d/m", 0.1, ok=True)
     assert names("latency", lately)[0] == "d", "it has become quicker"
-    assert names("priority", lately) == "abcd"
+    assert (names("priority", lately), lately.times("d/m"), lately.times("x/m")) == ("abcd", 10, 0)
+
+
+def test_latency_asks_one_that_never_began_an_answer_last(lately: Experience) -> None:
+    for name in ("a/m", "b/m", "c/m", "d/m"):
+        lately.note(name, None if name == "a/m" else 1.0, ok=name != "a/m")
+    assert names("latency", lately) == "bcda"
+    lately.note("a/m", 0.5, ok=True)
+    assert names("latency", lately) == "abcd"
 
 
 def test_availability_asks_those_first_that_failed_least(lately: Experience) -> None:
