@@ -4,8 +4,9 @@
 
 https://docs.anthropic.com/en/docs/build-with-claude/streaming. Whatever an upstream or a translation makes of it, what leaves
 here has one message_start, contiguous indexes, every block closed, no empty text block, and one message_delta with a stop
-reason and all four token counts. Nothing leaves before the first block has content, so that until then another provider can be
-asked instead. Fields are checked here too, for all wires: what follows may rely on their types.
+reason and all four token counts, and nothing after message_stop. Nothing leaves before the first block has content, so that until
+then another provider can be asked instead. Fields are checked here too, for all wires: what follows may rely on their types. An event
+that is right leaves as the object it came as, so that a relay can tell that its bytes may stay.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from conversation.messages import Event, tool_input
 from providers.causes import error_in_body, failure
 
 _TOKEN_COUNTS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-_HELD = {"text", "thinking"}
-"""Blocks whose start waits for their first delta: an empty one is not passed on, since upstreams reject it when it is replayed."""
+_HELD: Mapping[str, Mapping[str, str]] = {"text": {"text": ""}, "thinking": {"thinking": "", "signature": ""}}
+"""Blocks whose start, with these fields, waits for their first delta: upstreams reject an empty one when it is replayed."""
 _DELTAS: Mapping[str, frozenset[str]] = {
     "text": frozenset({"text_delta", "citations_delta"}),
     "thinking": frozenset({"thinking_delta", "signature_delta"}),
@@ -34,6 +35,7 @@ _FIELDS: Mapping[str, str] = {
     "input_json_delta": "partial_json",
 }
 """The one field of each kind of delta, which is text."""
+_KNOWN_DELTAS = frozenset[str]().union(*_DELTAS.values())
 _MAY_BE_SILENT: Mapping[str, str] = {"pause_turn": "tools", "stop_sequence": "stop_sequences"}
 """Stop reasons with which an answer may hold nothing, and what the request must have offered for that."""
 _MOST_TOKENS = 10**12
@@ -59,23 +61,29 @@ class Grammar:
         self._stopped = False
         self._usage: dict[str, Any] = {}
         self._ending: dict[str, Any] | None = None
+        self._last: Event = {}
+        """The message_delta that came last."""
         self._index = -1
         self._open: tuple[int, str] | None = None
-        self._waiting: dict[str, Any] | None = None
+        self._moved = False
+        """Whether the open block has another index here than at the upstream."""
+        self._waiting: Event | None = None
         self._tool_ids: set[str] = set()
         self._input: list[str] = []
+        self._given: dict[str, Any] = {}
+        """The arguments a tool_use block began with, which stand only if no delta brings them."""
         self._broken: Event | None = None
         """The end of a tool_use block whose arguments are no JSON: it stands only if the limit of tokens cut them short."""
         self._said = False
         self._thought = False
 
-    def take(self, event: Mapping[str, Any]) -> Iterator[Event]:
-        """Yield the events to pass on for one that came in."""
+    def take(self, event: Event) -> Iterator[Event]:
+        """Yield the events to pass on for one that came in: itself where nothing in it had to be put right."""
         kind = event.get("type")
-        if kind == "error":
-            raise error_in_body(self._provider, self._model, event.get("error"), secrets=self._secrets)
         if self._stopped or kind == "ping":
             return
+        if kind == "error":
+            raise error_in_body(self._provider, self._model, event.get("error"), secrets=self._secrets)
         handler = _HANDLERS.get(str(kind))
         if handler is None:
             return  # clients of the API pass over kinds they do not know
@@ -92,13 +100,13 @@ class Grammar:
         return self._started and self._start is None
 
     @property
-    def is_doubtful(self) -> bool:
-        """Tell whether what came last stands only if the answer ends as it would have to for that."""
-        return self._broken is not None and not self._stopped
+    def is_over(self) -> bool:
+        """Tell whether message_stop was seen: the answer is whole, and whatever still comes is no part of it."""
+        return self._stopped
 
     def is_plain(self, event: Mapping[str, Any]) -> bool:
         """Take a delta of text inside its open block, and tell whether it was that: what most events are."""
-        if self._waiting is not None or self._open != (event.get("index"), "text"):
+        if self._moved or self._waiting is not None or self._open != (event.get("index"), "text"):
             return False
         delta: Any = event.get("delta")
         if not isinstance(delta, dict) or cast("Any", delta).get("type") != "text_delta":
@@ -111,95 +119,104 @@ class Grammar:
 
     def finish(self, *, ended: bool = False) -> None:
         """Take note that the upstream is done; `ended` says that it marked the end itself. Raises unless message_stop was seen."""
-        if self._stopped:
-            return
+        if not self._stopped:
+            raise self._unfinished(ended=ended)
+
+    def _unfinished(self, *, ended: bool) -> ProviderError:
         if not self._started or (ended and not self._said and not self._thought):
-            raise self.failed("empty", "the answer is empty")
-        raise self.failed("truncated", "the answer broke off before its end")
+            return self.failed("empty", "the answer is empty")
+        return self.failed("truncated", "the answer broke off before its end")
 
     def failed(self, cause: str, message: str, hint: str | None = None) -> ProviderError:
         return failure(cause, message, provider=self._provider, model=self._model, hint=hint)
 
-    def _message_start(self, event: Mapping[str, Any]) -> Iterator[Event]:
+    def _message_start(self, event: Event) -> Iterator[Event]:
         if self._started:
             raise self.failed("malformed", "a second message_start")
-        self._started = True
         message = _object(event["message"])
-        self._usage = _counts(message.get("usage"))
-        message["usage"] = {**dict.fromkeys(_TOKEN_COUNTS, 0), **self._usage}
-        self._start = {"type": "message_start", "message": message}
+        self._started = True
+        usage = {**dict.fromkeys(_TOKEN_COUNTS, 0), **_counts(message.get("usage"))}
+        self._usage = {name: usage[name] for name in _TOKEN_COUNTS}
+        self._start = _mended(event, message={**message, "usage": usage})
         yield from ()
 
-    def _block_start(self, event: Mapping[str, Any]) -> Iterator[Event]:
+    def _block_start(self, event: Event) -> Iterator[Event]:
         if self._open is not None or self._ending is not None:
             raise self.failed("malformed", "a block began inside another")
         self._check_input("")
-        block = _object(event["content_block"])
+        block, at = _object(event["content_block"]), event["index"]
         kind = _text(block["type"])
-        self._open = (event["index"], kind)
+        self._open = (at, kind)
         if kind in _HELD:
-            empty = {"text": ""} if kind == "text" else {"thinking": "", "signature": ""}
-            self._waiting = {**block, **empty}
+            self._waiting = _mended(event, content_block={**block, **_HELD[kind]})
+            for delta, name in _FIELDS.items():
+                if delta in _DELTAS[kind] and block.get(name):  # clients take what a block says from its deltas alone
+                    yield from self._block_delta({"type": "content_block_delta", "index": at, "delta": {"type": delta, name: block[name]}})
             return
         if kind == "tool_use":
-            block["id"] = self._own_id(str(block.get("id") or ""))
-            block["name"], block["input"] = _text(block["name"]), _object(block.get("input") or {})
-            self._input = []
+            self._given, self._input = _object(block.get("input") or {}), []
+            block.update(id=self._own_id(str(block.get("id") or "")), name=_text(block["name"]), input={})
         self._said = self._said or (kind != "redacted_thinking" and "tools" in self._offered)
-        yield from self._begun(block)
+        yield from self._begun(_mended(event, content_block=block))
 
-    def _block_delta(self, event: Mapping[str, Any]) -> Iterator[Event]:
+    def _block_delta(self, event: Event) -> Iterator[Event]:
         delta = _object(event["delta"])
         if self._open is None or self._open[0] != event["index"]:
             raise self.failed("malformed", "a delta outside its block")
-        kind = self._open[1]
-        if kind in _DELTAS and delta["type"] not in _DELTAS[kind]:
+        kind, is_known = self._open[1], _text(delta["type"]) in _KNOWN_DELTAS
+        if is_known and kind in _DELTAS and delta["type"] not in _DELTAS[kind]:
             raise self.failed("malformed", f"a {delta['type']} in a {kind} block")
         said = _text(delta[_FIELDS[delta["type"]]]) if delta["type"] in _FIELDS else ""
         if self._waiting is not None:
-            block, self._waiting = self._waiting, None
-            yield from self._begun(block)
+            if not is_known:
+                return  # no content by itself, as far as is known
+            start, self._waiting = self._waiting, None
+            yield from self._begun(start)
         self._said = self._said or (kind == "text" and bool(said.strip()))
         self._thought = self._thought or kind == "thinking"
         if kind == "tool_use":
             self._input.append(said)
-        yield {"type": "content_block_delta", "index": self._index, "delta": delta}
+        yield _mended(event, index=self._index)
 
-    def _block_stop(self, event: Mapping[str, Any]) -> Iterator[Event]:
+    def _block_stop(self, event: Event) -> Iterator[Event]:
         if self._open is None or self._open[0] != event["index"]:
             raise self.failed("malformed", "a block ended that had not begun")
         kind = self._open[1]
+        if kind == "tool_use" and self._given and not "".join(self._input).strip():
+            delta = {"type": "input_json_delta", "partial_json": json.dumps(self._given)}
+            yield from self._block_delta({"type": "content_block_delta", "index": event["index"], "delta": delta})
         self._open = None
-        if kind == "tool_use" and tool_input("".join(self._input)) is None:
-            self._broken = {"type": "content_block_stop", "index": self._index}
-            return
         if self._waiting is not None:
             self._waiting = None
             return
-        yield {"type": "content_block_stop", "index": self._index}
+        stop = _mended(event, index=self._index)
+        if kind == "tool_use" and tool_input("".join(self._input)) is None:
+            self._broken = stop
+            return
+        yield stop
 
-    def _message_delta(self, event: Mapping[str, Any]) -> Iterator[Event]:
+    def _message_delta(self, event: Event) -> Iterator[Event]:
         if self._open is not None:
             raise self.failed("malformed", "the message ended inside a block")
         self._usage.update(_counts(event.get("usage")))
         delta = {key: value for key, value in _object(event["delta"]).items() if value is not None}
         for key in {"stop_reason", "stop_sequence"} & delta.keys():
             _text(delta[key])
-        self._ending = {**(self._ending or {}), **delta}
+        self._ending, self._last = {**(self._ending or {}), **delta}, event
         yield from ()
 
-    def _message_stop(self, _event: Mapping[str, Any]) -> Iterator[Event]:
+    def _message_stop(self, event: Event) -> Iterator[Event]:
         reason = (self._ending or {}).get("stop_reason")
         if self._ending is None or reason is None:
-            self.finish(ended=True)
+            raise self._unfinished(ended=True)
         self._check_said(str(reason))
-        delta = {"stop_reason": reason, "stop_sequence": None, **(self._ending or {})}
+        delta = {"stop_sequence": None, **self._last["delta"], **self._ending}
         yield from self._opening()
         if self._broken is not None:
             yield self._broken
-        yield {"type": "message_delta", "delta": delta, "usage": {**dict.fromkeys(_TOKEN_COUNTS, 0), **self._usage}}
+        yield _mended(self._last, delta=delta, usage=self._usage)
         self._stopped = True
-        yield {"type": "message_stop"}
+        yield event
 
     def _check_said(self, reason: str) -> None:
         self._check_input(reason)
@@ -215,10 +232,11 @@ class Grammar:
         if self._broken is not None and reason != "max_tokens":  # the limit may cut a call short
             raise self.failed("malformed", "the arguments of a tool call are no JSON object")
 
-    def _begun(self, block: dict[str, Any]) -> Iterator[Event]:
+    def _begun(self, start: Event) -> Iterator[Event]:
         yield from self._opening()
         self._index += 1
-        yield {"type": "content_block_start", "index": self._index, "content_block": block}
+        self._moved = type(start["index"]) is not int or start["index"] != self._index
+        yield _mended(start, index=self._index)
 
     def _opening(self) -> Iterator[Event]:
         """Yield message_start, which waits until there is something to say."""
@@ -243,6 +261,7 @@ _HANDLERS = {
     "message_delta": Grammar._message_delta,  # pyright: ignore[reportPrivateUsage]
     "message_stop": Grammar._message_stop,  # pyright: ignore[reportPrivateUsage]
 }
+KINDS = frozenset({*_HANDLERS, "ping", "error"})
 
 
 def events_of(message: Mapping[str, Any]) -> Iterator[Event]:
@@ -279,6 +298,13 @@ def _block_events(index: int, block: Mapping[str, Any]) -> Iterator[Event]:
     yield {"type": "content_block_stop", "index": index}
 
 
+def _mended(event: Event, **right: Any) -> Event:
+    """The event with its fields as they are right: itself where they are so already."""
+    if all(type(event.get(key)) is type(value) and event[key] == value for key, value in right.items()):
+        return event
+    return {**event, **right}
+
+
 def _object(value: Any) -> dict[str, Any]:
     """The value as an object of its own. Raises TypeError when it is none."""
     if not isinstance(value, Mapping):
@@ -293,16 +319,14 @@ def _text(value: Any) -> str:
 
 
 def _counts(usage: Any) -> dict[str, Any]:
-    """The usage without what says nothing: nulls, figures below zero, a cost that is none.
-
-    Raises TypeError for counts that are no numbers.
-    """
-    counted = {key: value for key, value in _object({} if usage is None else usage).items() if value is not None}
+    """The usage without what says nothing: nulls, counts and a cost that cannot be any. An answer is not lost for its figures."""
+    if not isinstance(usage, Mapping):
+        return {}
+    counted = {key: value for key, value in cast("Mapping[str, Any]", usage).items() if value is not None}
     for key in [name for name in _TOKEN_COUNTS if name in counted]:
-        if not _is_amount(counted[key], -_MOST_TOKENS, _MOST_TOKENS):
-            raise TypeError
-        counted[key] = int(counted[key])
-        if counted[key] < 0:
+        if _is_amount(counted[key], 0, _MOST_TOKENS):
+            counted[key] = int(counted[key])
+        else:
             del counted[key]
     if not _is_amount(counted.get("cost_usd"), 0, _MOST_USD):
         counted.pop("cost_usd", None)

@@ -21,7 +21,7 @@ from providers._google import GoogleTokens
 from providers._http import HttpClient, HttpReply
 from providers._payloads import Payloads
 from providers._prepare import Body, prepared
-from providers._relay import Frames, Relay
+from providers._relay import Frames, relayed
 from providers._upstream import Upstream
 from providers.base import Call, Provider, ProviderSpec
 from providers.config import ProviderSettings
@@ -87,19 +87,27 @@ class NativeProvider:
             async for reply in replies:
                 grammar = Grammar(self.name, call.model.id, secrets, asked=call.body)
                 payloads = Payloads(reply, self.name, call.model.id, secrets)
-                if (await payloads.peek())[:1] in (b"{", b"[", b"<"):
-                    async for payload in payloads:
-                        for event in _checked(payload, grammar):
-                            self._note(event)
-                            yield event
-                else:
-                    frames, relay = Frames(self.name, call.model.id, secrets), Relay(grammar, self._note)
-                    async for chunk in payloads.chunks():
-                        for event in relay.take(frames.feed(chunk)):
-                            yield event
-                    for event in relay.take(frames.close()):
+                is_stream = (await payloads.peek())[:1] not in (b"{", b"[", b"<")
+                frames = Frames(self.name, call.model.id, secrets)
+                async with aclosing(self._streamed(payloads, frames, grammar) if is_stream else self._whole(payloads, grammar)) as events:
+                    async for event in events:
                         yield event
                 grammar.finish(ended=payloads.ended)
+
+    async def _streamed(self, payloads: Payloads, frames: Frames, grammar: Grammar) -> AsyncGenerator[Event, None]:
+        """Yield what is passed on of a stream."""
+        async for chunk in payloads.chunks():
+            for event in relayed(frames.feed(chunk), grammar, self._note):
+                yield event
+        for event in relayed(frames.close(), grammar, self._note):
+            yield event
+
+    async def _whole(self, payloads: Payloads, grammar: Grammar) -> AsyncGenerator[Event, None]:
+        """Yield the events of an answer that is no stream."""
+        async for payload in payloads:
+            for event in _checked(payload, grammar):
+                self._note(event)
+                yield event
 
     def _note(self, event: Event) -> None:
         self._signatures.note(self.name, event)

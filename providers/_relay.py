@@ -1,7 +1,7 @@
-"""A Messages API event stream passed on as the bytes it came in, while it is watched for faults, usage and its first content.
+"""A Messages API event stream passed on as the bytes it came in, while it is held to the grammar of every wire (providers._events).
 
-What an upstream of Anthropic's wire sends is right already, so it is not rewritten: each event keeps its own bytes. It is held
-to the same grammar as every other wire (providers._events), and nothing leaves before the first block has content.
+What an upstream of Anthropic's wire sends is right already, so it is not rewritten: an event keeps its own bytes as long as the
+grammar has nothing to put right in it, and is left out or written anew where it has.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from typing import Any, cast
 from conversation.errors import ProviderError
 from conversation.json_text import parsed
 from conversation.messages import Event
-from providers._events import Grammar
+from providers._events import KINDS, Grammar
 from providers._sse import MAX_EVENT_BYTES
 from providers.base import Relayed
 from providers.causes import error_in_body, failure
+
+_NAMED = {f"event: {kind}\n".encode(): kind for kind in KINDS}
+"""What stands before the data of an event in the form Anthropic sends it."""
 
 
 class Frames:
@@ -27,30 +30,49 @@ class Frames:
 
     def __init__(self, provider: str, model: str, secrets: tuple[str, ...]) -> None:
         self._provider, self._model, self._secrets = provider, model, secrets
-        self._rest = b""
-        self._at_start = True
+        self._rest = bytearray()
+        self._after_cr = False
 
     def feed(self, chunk: bytes) -> Iterator[Relayed]:
         """Yield the events that `chunk` completes. Raises ProviderError for an error in the place of one, and for broken JSON."""
-        if b"\r" in chunk:
-            chunk = chunk.replace(b"\r", b"")  # JSON has none outside its escapes
-        if self._at_start and chunk:
-            chunk, self._at_start = chunk.removeprefix(b"\xef\xbb\xbf"), False  # a byte order mark, which the standard allows
-        whole, _, rest = (self._rest + chunk).rpartition(b"\n\n")
-        self._rest = rest
-        if len(rest) > MAX_EVENT_BYTES:
+        if self._after_cr or b"\r" in chunk:
+            chunk = self._with_plain_ends(chunk)
+        whole = self._completed(chunk)
+        if len(self._rest) > MAX_EVENT_BYTES:
             raise self._failed("malformed", f"an event of more than {MAX_EVENT_BYTES} bytes")
         for frame in whole.split(b"\n\n") if whole else ():
             event = self._event(frame)
             if event is not None:
                 yield event
 
+    def _completed(self, chunk: bytes) -> bytes:
+        """Return the frames that are whole now, and keep what is left. Each byte is looked at once, however an event is cut."""
+        if not self._rest:
+            whole, _, rest = chunk.rpartition(b"\n\n")
+            self._rest += rest
+            return whole
+        looked_at = len(self._rest) - 1
+        self._rest += chunk
+        end = self._rest.rfind(b"\n\n", looked_at)
+        if end < 0:
+            return b""
+        whole = bytes(self._rest[:end])
+        del self._rest[: end + 2]
+        return whole
+
+    def _with_plain_ends(self, chunk: bytes) -> bytes:
+        """Return a chunk whose lines end in CR, or in CR and LF, as if they ended in LF; a pair may be cut in two."""
+        if self._after_cr:
+            chunk = chunk.removeprefix(b"\n")
+        self._after_cr = chunk.endswith(b"\r")
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
     def close(self) -> Iterator[Relayed]:
         """Yield the event the bytes ended with, if only its blank line was missing. Raises ProviderError when they ended inside one."""
         if not self._rest.strip():
             return
         try:
-            event = self._event(self._rest)
+            event = self._event(bytes(self._rest))
         except ProviderError as error:
             raise self._failed("truncated", "the answer broke off inside an event") if error.cause == "malformed" else error from None
         if event is not None:
@@ -58,9 +80,9 @@ class Frames:
 
     def _event(self, frame: bytes) -> Relayed | None:
         at = frame.find(b"data:")
-        data, raw = frame[at + 5 :], frame + b"\n\n"
-        if at < 0 or b"\n" in data or (at > 0 and frame[at - 1] != 10):
-            data, raw = _one_line(frame)
+        named, data = _NAMED.get(frame[:at]), frame[at + 5 :]
+        if named is None or b"\n" in data:
+            named, data = None, _data(frame)
         data = data.strip()
         if not data or data == b"[DONE]":
             return None  # a comment
@@ -70,46 +92,45 @@ class Frames:
             raise self._failed("malformed", "an event whose JSON is broken") from None
         if not isinstance(value, dict):
             raise self._failed("malformed", "an event that is not a JSON object")
-        event = cast("dict[str, Any]", value)
+        event = Relayed(cast("dict[str, Any]", value))
         if event.get("error"):
             raise error_in_body(self._provider, self._model, event["error"], secrets=self._secrets)
-        relayed = Relayed(event)
-        relayed.raw = raw if raw.startswith(b"event:") else b"event: " + str(event.get("type")).encode() + b"\n" + raw
-        return relayed
+        kind = event.get("type")
+        event.raw = frame + b"\n\n" if named is not None and named == kind else _framed(str(kind), data)
+        return event
 
     def _failed(self, cause: str, message: str) -> ProviderError:
         return failure(cause, message, provider=self._provider, model=self._model)
 
 
-def _one_line(frame: bytes) -> tuple[bytes, bytes]:
-    """Return an event's data, and the event with its data on one line: JSON may have been sent in several."""
-    lines = frame.split(b"\n")
-    data = b"\n".join(line[5:] for line in lines if line.startswith(b"data:"))
-    return data, b"data: " + b" ".join(data.split(b"\n")).strip() + b"\n\n"
+def _data(frame: bytes) -> bytes:
+    """Return an event's data on one line: JSON may have been sent in several."""
+    return b" ".join(line[5:] for line in frame.split(b"\n") if line.startswith(b"data:"))
 
 
-class Relay:
-    """Passes on one answer's events as they are, once there is content, and raises ProviderError for what is not right."""
+def _framed(kind: str, data: bytes) -> bytes:
+    return b"event: " + kind.encode(errors="replace") + b"\ndata: " + data + b"\n\n"
 
-    def __init__(self, grammar: Grammar, note: Callable[[Event], None]) -> None:
-        """`note` is told of each event that is passed on and is more than a piece of text."""
-        self._grammar, self._note = grammar, note
-        self._held: list[Relayed] = []
 
-    def take(self, events: Iterable[Relayed]) -> Iterator[Relayed]:
-        """Yield the events to pass on now that these have come."""
-        grammar = self._grammar
-        for event in events:
-            if not self._held and event.get("type") == "content_block_delta" and grammar.is_plain(event):
-                yield event
-                continue
-            for _ in grammar.take(event):
-                pass
-            if not grammar.is_open and event.get("type") == "ping":
-                continue
-            self._held.append(event)
-            if grammar.is_open and not grammar.is_doubtful:
-                for held in self._held:
-                    self._note(held)
-                yield from self._held
-                self._held.clear()
+def relayed(events: Iterable[Relayed], grammar: Grammar, note: Callable[[Event], None]) -> Iterator[Event]:
+    """Yield what of these events is to be passed on, up to the end of the message; raises ProviderError for what is not right.
+
+    `note` is told of each event that is passed on and is more than a piece of text.
+    """
+    for event in events:
+        if event.get("type") == "content_block_delta" and grammar.is_plain(event):
+            yield event
+            continue
+        if grammar.is_open and _is_new(event.get("type")):
+            yield event
+            continue
+        for made in grammar.take(event):
+            note(made)
+            yield made
+        if grammar.is_over:
+            return
+
+
+def _is_new(kind: object) -> bool:
+    """Tell whether this may be a kind of event newer than this code: clients pass over those they do not know, so they have it as it is."""
+    return isinstance(kind, str) and kind not in KINDS and kind.isidentifier()

@@ -95,12 +95,14 @@ async def test_models_the_upstream_does_not_serve_as_messages_are_asked_through_
 # --- against bytes -------------------------------------------------------------------------------------------------
 
 MESSAGE = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude", "content": [], "stop_reason": None}
-START: Event = {"type": "message_start", "message": {**MESSAGE, "usage": {"input_tokens": 3, "output_tokens": 1}}}
-END: Event = {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": {"output_tokens": 9}}
+USAGE = {"input_tokens": 3, "output_tokens": 1, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
+START: Event = {"type": "message_start", "message": {**MESSAGE, "usage": {**USAGE, "service_tier": "standard"}}}
+ENDED = {"stop_reason": "end_turn", "stop_sequence": None}
+END: Event = {"type": "message_delta", "delta": {**ENDED, "container": None}, "usage": {**USAGE, "output_tokens": 9}}
 STOP: Event = {"type": "message_stop"}
 
 
-def block(*deltas: Event, index: int = 0, **start: Any) -> list[Event]:
+def block(*deltas: Event, index: Any = 0, **start: Any) -> list[Event]:
     return [
         {"type": "content_block_start", "index": index, "content_block": start or {"type": "text", "text": ""}},
         *({"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas),
@@ -154,19 +156,36 @@ async def test_the_bytes_of_the_answer_are_passed_on_as_they_came_however_they_a
     odd: Event = {"type": "something_new", "index": 0, "future": [1, {"a": None}]}
     citation: Event = {"type": "citations_delta", "citation": {"type": "char_location", "cited_text": "x"}}
     tool = block({"type": "input_json_delta", "partial_json": '{"a": 1}'}, index=1, type="tool_use", id="toolu_1", name="f", input={})
-    ping: Event = {"type": "ping"}
-    events = [START, *block(said("one "), citation, said("\u4e16\u754c")), ping, odd, *tool, END, STOP]
+    managed = {**END, "context_management": {"applied_edits": []}}
+    newer: Event = {"type": "newer_delta", "future": 1}
+    events = [START, *block(said("one "), citation, newer, said("\u4e16\u754c")), odd, *tool, managed, STOP]
     stream = sse(*events, named=True).replace(b'"index": 0, "delta"', b'"delta_order_kept":true,"index":   0,"delta"')
     parts = [stream[at : at + size] for at in range(0, len(stream), size)]
-    got = await Asker(server).ask(*parts, tools=[{"name": "f", "input_schema": {"type": "object"}}])
+    got = await Asker(server).ask(b'event: ping\ndata: {"type": "ping"}\n\n', *parts, tools=[TOOL])
     assert raw(got) == stream and len(got) == len(events)
 
 
-async def test_an_event_in_several_lines_or_with_other_line_ends_or_without_a_name_is_passed_on_in_one_form(server: Recorded) -> None:
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+async def test_an_event_in_several_lines_or_with_other_line_ends_or_without_a_name_is_passed_on_in_one_form(
+    server: Recorded, end: bytes
+) -> None:
     stream = sse(START, *block(said("hi")), END, STOP)
-    got = await Asker(server).ask(stream.replace(b"\n", b"\r\n").replace(b', "message"', b',\r\ndata: "message"'))
-    assert [json.loads(event.raw.split(b"data: ", 1)[1]) for event in got if isinstance(event, Relayed)] == got
+    got = await Asker(server).ask(stream.replace(b"\n", end).replace(b', "message"', b"," + end + b'data: "message"'))
+    assert len(got) == 6 and [json.loads(event.raw.split(b"data: ", 1)[1]) for event in got if isinstance(event, Relayed)] == got
     assert all(event.raw == b"event: " + event["type"].encode() + b"\n" + event.raw[event.raw.index(b"data:") :] for event in got)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("size", [1, 3, 50, 2_000])
+async def test_line_ends_cut_in_two_are_one(server: Recorded, size: int) -> None:
+    stream = sse(START, *block(said("hi")), END, STOP, named=True).replace(b"\n", b"\r\n")
+    got = await Asker(server).ask(*(stream[at : at + size] for at in range(0, len(stream), size)))
+    assert raw(got) == stream.replace(b"\r", b"")
+
+
+async def test_a_wrong_name_and_what_else_stands_around_the_data_are_left_out(server: Recorded) -> None:
+    stream = sse(START, *block(said("hi")), END, STOP, named=True)
+    odd = stream.replace(b"event: content", b": a comment\nid: 7\nevent: data: content").replace(b"event: message_stop", b"event: foo")
+    assert raw(await Asker(server).ask(odd)) == stream
 
 
 async def test_a_byte_order_mark_before_a_stream_is_no_part_of_it(server: Recorded) -> None:
@@ -212,6 +231,64 @@ TOOL = {"name": "f", "input_schema": {"type": "object"}}
 HALF = block({"type": "input_json_delta", "partial_json": '{"a": "hal'}, type="tool_use", id="toolu_1", name="f", input={})
 
 
+def usage_gone(event: Event) -> Event:
+    return {**event, "message": MESSAGE} if "message" in event else {key: value for key, value in event.items() if key != "usage"}
+
+
+@pytest.mark.parametrize(
+    ("events", "wanted"),
+    [
+        ([START, *block(said("hi")), END, STOP, *block(said("more"), index=1), STOP], [START, *block(said("hi")), END, STOP]),
+        ([START, *block(said("hi")), END, STOP, {"type": "error", "error": {"message": "late"}}], [START, *block(said("hi")), END, STOP]),
+        ([START, *block(said("a"), index=5), *block(said("b"), index=9), END, STOP],
+         [START, *block(said("a")), *block(said("b"), index=1), END, STOP]),
+        ([START, *block(said("a"), said("b"), index="0"), END, STOP], [START, *block(said("a"), said("b")), END, STOP]),
+        ([START, *block(said("a"), said("b"), index=[0]), END, STOP], [START, *block(said("a"), said("b")), END, STOP]),
+        ([START, *block(said("a"), said("b"), index=False), END, STOP], [START, *block(said("a"), said("b")), END, STOP]),
+        ([START, *block(), *block(said("b"), index=1), END, STOP], [START, *block(said("b")), END, STOP]),
+        ([START, *block(said("a")), {**END, "delta": {"stop_reason": None}}, END, STOP], [START, *block(said("a")), END, STOP]),
+        ([START, *block(said("a"), type="text", text="so "), END, STOP], [START, *block(said("so "), said("a")), END, STOP]),
+        ([START, *block({"type": "newer_delta"}, said("a")), END, STOP], [START, *block(said("a")), END, STOP]),
+        ([START, *block(said("a")), {"type": "new\nevent: foo"}, {"type": None}, END, STOP], [START, *block(said("a")), END, STOP]),
+    ],
+)  # fmt: skip
+async def test_what_is_not_right_is_left_out_or_put_right(server: Recorded, events: list[Event], wanted: list[Event]) -> None:
+    got = await Asker(server).ask(sse(*events, named=True))
+    assert got == wanted
+    assert all(json.loads(event.raw.split(b"data: ", 1)[1]) == event for event in got if isinstance(event, Relayed))
+
+
+@pytest.mark.parametrize("index", [0, 3])
+async def test_arguments_that_come_with_the_start_of_a_call_are_sent_as_a_delta_unless_there_are_others(
+    server: Recorded, index: int
+) -> None:
+    start = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": 1}}
+    for deltas in ([], [{"type": "input_json_delta", "partial_json": '{"a": 1}'}]):
+        got = await Asker(server).ask(sse(START, *block(*deltas, index=index, **start), END, STOP), tools=[TOOL])
+        assert got[1]["content_block"]["input"] == {} and fold(got).blocks == (start,) and len(got) == 6
+
+
+@pytest.mark.parametrize("usage", [None, "x", {}, {"input_tokens": -3}, {"input_tokens": "3", "output_tokens": 10**18}])
+async def test_an_answer_is_whole_without_its_figures_and_all_are_told(server: Recorded, usage: Any) -> None:
+    start, end = usage_gone(START), usage_gone(END)
+    if usage is not None:
+        start, end = {**start, "message": {**start["message"], "usage": usage}}, {**end, "usage": usage}
+    got = await Asker(server).ask(sse(start, *block(said("hi")), end, STOP))
+    none = dict.fromkeys(USAGE, 0)
+    assert (got[0]["message"]["usage"], got[-2]["usage"], fold(got).text) == (none, none, "hi")
+
+
+async def test_nothing_leaves_of_an_answer_that_turns_out_to_be_empty(server: Recorded) -> None:
+    asker, seen = Asker(server), list[Event]()
+    server.parts = [sse(START, *block(), {"type": "something_new"}, END, STOP)]
+    call = Call(model=asker.models[0], body={"max_tokens": 100, "messages": [{"role": "user", "content": "q"}]})
+    with pytest.raises(ProviderError, match="empty"):
+        async for event in asker.provider.stream(call):
+            seen.append(event)
+    assert seen == []
+    await asker.http.aclose()
+
+
 async def test_a_tool_call_with_broken_arguments_is_never_closed(server: Recorded) -> None:
     """Claude Code runs a tool whose block was closed, whatever comes after."""
     asker, seen = Asker(server), list[Event]()
@@ -225,7 +302,7 @@ async def test_a_tool_call_with_broken_arguments_is_never_closed(server: Recorde
 
 
 async def test_a_tool_call_cut_by_the_limit_of_tokens_is_passed_on_as_it_is(server: Recorded) -> None:
-    stream = sse(START, *HALF, {**END, "delta": {"stop_reason": "max_tokens"}}, STOP, named=True)
+    stream = sse(START, *HALF, {**END, "delta": {**ENDED, "stop_reason": "max_tokens"}}, STOP, named=True)
     assert raw(await Asker(server).ask(stream, tools=[TOOL])) == stream
 
 
