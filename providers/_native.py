@@ -95,10 +95,13 @@ class NativeProvider:
                 grammar.finish(ended=payloads.ended)
 
     async def _streamed(self, payloads: Payloads, frames: Frames, grammar: Grammar) -> AsyncGenerator[Event, None]:
-        """Yield what is passed on of a stream."""
+        """Yield what is passed on of a stream. With message_stop it is over, whatever the connection does then."""
         async for chunk in payloads.chunks():
             for event in relayed(frames.feed(chunk), grammar, self._note):
                 yield event
+            if grammar.is_over:
+                await payloads.drain()
+                return
         for event in relayed(frames.close(), grammar, self._note):
             yield event
 

@@ -33,11 +33,14 @@ class Recorded:
         self.stays = False
         """Whether the connection is kept open after the last part; `left` is set when the client then goes."""
         self.left = asyncio.Event()
+        self.promised: int | None = None
+        """The length the answer is said to have."""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.headers.append(request.headers)
         self.bodies.append(json.loads(await request.read()))
         response = web.StreamResponse(headers={"content-type": self.content_type})
+        response.content_length = self.promised
         await response.prepare(request)
         for part in self.parts:
             await response.write(part)
@@ -46,6 +49,8 @@ class Recorded:
                 await asyncio.Event().wait()
             finally:
                 self.left.set()
+        if self.promised is not None and request.transport is not None:
+            request.transport.close()
         return response
 
 

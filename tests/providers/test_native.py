@@ -289,6 +289,21 @@ async def test_nothing_leaves_of_an_answer_that_turns_out_to_be_empty(server: Re
     await asker.http.aclose()
 
 
+async def test_an_answer_is_over_with_message_stop_whatever_the_connection_does_then(server: Recorded) -> None:
+    stream = sse(START, *block(said("hi")), END, STOP, named=True)
+    server.stays = True
+    async with asyncio.timeout(5):
+        assert raw(await Asker(server).ask(stream + b'data: {"error": {"message": "late"}}\n\ndata: {bro')) == stream
+        assert raw(await Asker(server).ask(stream, b"data: {bro", b"ken}\n\n")) == stream
+
+
+async def test_a_length_that_is_too_long_does_not_spoil_a_whole_answer(server: Recorded) -> None:
+    stream = sse(START, *block(said("hi")), END, STOP, named=True)
+    server.promised = len(stream) + 10
+    assert raw(await Asker(server).ask(stream)) == stream
+    assert (await Asker(server).fails(stream[:-60])).cause == "truncated"
+
+
 async def test_a_tool_call_with_broken_arguments_is_never_closed(server: Recorded) -> None:
     """Claude Code runs a tool whose block was closed, whatever comes after."""
     asker, seen = Asker(server), list[Event]()
