@@ -91,11 +91,12 @@ class LiteLLMProvider:
                 async with aclosing(wire.events(payloads, call, request.names)) as events:
                     async for event in events:
                         for checked in map(self._thoughts.noted, grammar.take(event)):
-                            if checked["type"] == "message_stop":
-                                await payloads.drain()
                             for joined in halves.joined(checked):
                                 yield joined
+                        if grammar.is_over:
+                            break
                 grammar.finish(ended=payloads.ended)
+                await payloads.drain()
 
     async def count(self, call: Call) -> int | None:
         """Return how many input tokens the upstream says the request is; see providers.base.Provider."""

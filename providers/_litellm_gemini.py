@@ -55,9 +55,8 @@ class GeminiWire(Translated):
         finish = candidate.get("finishReason")
         if finish in _FAILED:
             raise failure("malformed", f"the model's output was unusable ({finish})", provider=call.model.provider, model=call.model.id)
-        if finish and finish != "FINISH_REASON_UNSPECIFIED" and not state.finished:
-            state.finished = True
-            yield state.parser.chunk_parser({**head, "candidates": [{"index": 0, "finishReason": finish}]})
+        if finish and finish != "FINISH_REASON_UNSPECIFIED" and state.finish is None:
+            state.finish = state.parser.chunk_parser({**head, "candidates": [{"index": 0, "finishReason": finish}]})
 
     def usage(self, raw: Raw) -> Any:
         return self._library.gemini.calculate_usage({"usageMetadata": {key: value for key, value in raw.items() if value is not None}})

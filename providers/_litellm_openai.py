@@ -81,9 +81,8 @@ class OpenAIWire(Translated):
         finish = choice.get("finish_reason")
         if finish in _FAILED:
             raise error_in_body(call.model.provider, call.model.id, choice.get("error") or {"message": f"finish_reason {finish}"})
-        if finish and not state.finished:
-            state.finished = True
-            yield self._chunk(payload, {}, "tool_calls" if state.tools and finish == "stop" else finish)
+        if finish and state.finish is None:
+            state.finish = self._chunk(payload, {}, "tool_calls" if state.tools and finish == "stop" else finish)
 
     def usage(self, raw: Raw) -> Any:
         details = fields(raw.get("prompt_tokens_details"))

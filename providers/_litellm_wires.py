@@ -7,6 +7,7 @@ message_delta events, several tool calls in one chunk are merged into one, and a
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 Raw = dict[str, Any]
 _EFFORTS = frozenset({"none", "minimal", "low", "medium", "high"})
 """How much to think, as everyone says it."""
+USAGE_SECONDS = 2.0
+"""How long usage may follow the finish reason: upstreams send it right after."""
+END_SECONDS = 0.05
+"""How long an upstream has to mark the end of an answer that has finish reason and usage."""
 
 
 class Request(NamedTuple):
@@ -112,7 +117,8 @@ class State:
     """What has been seen of one answer."""
 
     said: bool = False
-    finished: bool = False
+    finish: Any = None
+    """The chunk with the finish reason, kept for the end: some upstreams have content follow it."""
     usage: Raw = field(default_factory=dict[str, Any])
     cost: float | None = None
     tools: set[int] = field(default_factory=set[int])
@@ -154,16 +160,33 @@ class Translated(ABC):
 
     async def _chunks(self, objects: Objects, call: Call, state: State) -> AsyncGenerator[Any, None]:
         try:
-            async for payload in objects:
+            async for payload in _up_to_the_end(objects, state):
                 for chunk in self.cut(call, payload, state):
                     yield chunk
         except ProviderError as error:
-            if error.cause != "truncated" or not state.finished:
+            if error.cause != "truncated" or state.finish is None:
                 raise
-        if not state.finished:
+        if state.finish is None:
             raise _not_finished(objects, call, state)
+        yield state.finish
         if state.usage:
             yield self._library.chunk(choices=[], usage=self.usage(state.usage))
+
+
+async def _up_to_the_end(objects: Objects, state: State) -> AsyncGenerator[Raw, None]:
+    """Yield an answer's objects. Once it is finished, one whose end is not marked is not waited for."""
+    coming, patience = aiter(objects), None
+    while True:
+        before = state.usage
+        try:
+            async with asyncio.timeout(patience):
+                payload = await anext(coming)
+        except (StopAsyncIteration, TimeoutError):
+            return
+        yield payload
+        if state.finish is not None:
+            told = patience == END_SECONDS or state.usage is not before
+            patience = END_SECONDS if told else USAGE_SECONDS
 
 
 def _not_finished(objects: Objects, call: Call, state: State) -> ProviderError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -274,6 +275,31 @@ async def test_an_upstream_that_does_not_hang_up_after_the_end_is_left(upstream:
     stream = [START, *block(0, {"type": "text", "text": ""}, {"type": "text_delta", "text": "Yes"}), *end("end_turn")]
     assert (await answer(upstream, "vertex_claude", sse(*stream))).text == "Yes"
     await upstream.left.wait()
+
+
+@pytest.mark.parametrize("usage", [{}, {"usage": {"prompt_tokens": 3, "completion_tokens": 2}}])
+async def test_an_upstream_that_does_not_mark_the_end_of_a_finished_answer_is_left(
+    upstream: Recorded, monkeypatch: pytest.MonkeyPatch, usage: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("providers._litellm_wires.USAGE_SECONDS", 0.2)
+    upstream.stays = True
+    async with asyncio.timeout(5):
+        result = await answer(upstream, "github_models", sse(delta({"content": "Yes"}), delta({}, "stop")), sse({"choices": [], **usage}))
+        assert (result.text, result.input_tokens) == ("Yes", 3 if usage else 0)
+        late = sse(gemini({"text": "Yes"}, finish="STOP")), sse({"usageMetadata": {"promptTokenCount": 3}})
+        assert (await answer(upstream, "vertex_gemini", *late)).input_tokens == 3
+
+
+async def test_content_after_the_finish_reason_belongs_to_the_answer(upstream: Recorded) -> None:
+    stream = sse(delta({"content": "Yes"}), delta({}, "stop"), delta({"content": " and no"}), done=True)
+    result = await answer(upstream, "github_models", stream)
+    assert (result.text, result.stop_reason) == ("Yes and no", "end_turn")
+
+
+@pytest.mark.parametrize("late", [b"", b"data: [1]\n\n", sse({"type": "error", "error": {"message": "late"}})])
+async def test_what_follows_message_stop_is_passed_over(upstream: Recorded, late: bytes) -> None:
+    stream = [START, *block(0, {"type": "text", "text": ""}, {"type": "text_delta", "text": "Yes"}), *end("end_turn")]
+    assert (await answer(upstream, "vertex_claude", sse(*stream) + late)).text == "Yes"
 
 
 async def test_what_follows_the_end_is_passed_over(upstream: Recorded) -> None:
