@@ -105,6 +105,8 @@ async def _listen(events: AsyncGenerator[Event, None], race: Race, attempt: Try,
     """Take an answer's events as they come, no faster than they are passed on, and close the upstream."""
     async with aclosing(events):
         async for event in events:
+            if event["type"] == "ping":
+                continue  # no sign of content: whoever passes the answer on sends what keeps its own client waiting
             watch.heard(event)
             if race.streaming:
                 attempt.passing.put(event)

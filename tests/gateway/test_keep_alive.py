@@ -48,13 +48,16 @@ class Only:
     def answered(self, conversation: str, asked: Asked, model: ModelInfo) -> None: ...
 
 
-def silent_before(events: list[Event], at: int) -> Upstream:
-    """An upstream that says nothing for a while before one of its events."""
+def silent_before(events: list[Event], at: int, *, pings: int = 0) -> Upstream:
+    """An upstream that says nothing, or nothing but pings, for a while before one of its events."""
 
     async def play(_: Call) -> AsyncGenerator[Event, None]:
         for index, event in enumerate(events):
             if index == at:
-                await a_while(SILENCE)
+                for _ in range(pings):
+                    await a_while(SILENCE / (pings + 1))
+                    yield PING
+                await a_while(SILENCE / (pings + 1))
             yield event
 
     return Upstream("p", play)
@@ -80,6 +83,7 @@ async def asked(upstream: Upstream, *, stream: bool = True) -> Got:
     return Got(sent[0]["status"], headers, b"".join(message.get("body", b"") for message in sent))
 
 
+@pytest.mark.parametrize("pings", [0, 9])
 @pytest.mark.parametrize(
     ("events", "at", "filling"),
     [
@@ -93,8 +97,8 @@ async def asked(upstream: Upstream, *, stream: bool = True) -> Got:
         (TOOL, 3, PING),
     ],
 )
-async def test_silence_is_filled_with_what_fits_in_its_place(events: list[Event], at: int, filling: Event) -> None:
-    got = await asked(silent_before(events, at))
+async def test_silence_is_filled_with_what_fits_in_its_place(events: list[Event], at: int, filling: Event, pings: int) -> None:
+    got = await asked(silent_before(events, at, pings=pings))
     filled = [event for event in got.events if event in (PING, EMPTY)]
     assert filled == [filling] * int(SILENCE / EVERY)
     assert got.answer.text == ("" if events is TOOL else "hello")

@@ -101,6 +101,24 @@ async def test_silence_after_content_is_told_by_empty_batches_and_ends_at_the_id
     assert batches[0] == 3 and len(batches) > 2 and set(batches[1:]) == {0}
 
 
+async def test_pings_are_no_sign_of_content_and_are_not_passed_on() -> None:
+    async def pings_after_content(_: Call) -> AsyncGenerator[Event, None]:
+        for event in answer("half")[:3]:
+            yield event
+        while True:
+            await a_while(0.01)
+            yield {"type": "ping"}
+
+    asked = chain(Upstream("a", pings_after_content), timeouts=Timeouts(first_byte=5, idle=0.2, total=10))
+    batches: list[int] = []
+    async with asked.stream([A], body) as streaming:
+        assert await streaming.begins()
+        with pytest.raises(UpstreamTimeout, match=r"silent for 0\.2 s"):
+            async for batch in streaming.batches(every=0.03):
+                batches += [len(batch)]
+    assert batches[0] == 3 and len(batches) > 2 and set(batches[1:]) == {0}
+
+
 async def test_silence_before_content_is_told_too() -> None:
     silent = Upstream("a", hang)
     async with chain(silent).stream([A], body) as streaming:
