@@ -13,7 +13,7 @@ import io
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,8 @@ KEEPALIVE_SECONDS = 15.0
 """How long an idle connection is kept: shorter than upstreams keep theirs, so that none is used as they close it."""
 
 
+_TEXT_SECONDS = 2.0
+"""How long the text of an error may take: the status and the headers have said the most of it."""
 _LARGE = 1024 * 1024
 
 
@@ -46,19 +48,17 @@ class HttpReply:
             async for chunk in self._response.content.iter_any():
                 yield chunk
 
-    async def text(self, limit: int = 64 * 1024) -> str:
-        """Return the body's first `limit` bytes as text; what was read when it breaks off."""
-        parts: list[bytes] = []
-        size = 0
-        try:
-            async for chunk in self.chunks():
-                parts.append(chunk)
-                size += len(chunk)
-                if size >= limit:
-                    break
-        except UpstreamError:
-            parts.append(b"")  # the status says enough; the text is for the message only
-        return b"".join(parts)[:limit].decode(errors="replace")
+    async def text(self, limit: int = 64 * 1024, within: float = _TEXT_SECONDS) -> str:
+        """Return the body's first `limit` bytes as text; what was read when it breaks off, or is not whole `within` so many seconds."""
+        body = bytearray()
+        # What the text adds is for the message only.
+        with suppress(UpstreamError, TimeoutError):
+            async with asyncio.timeout(within):
+                async for chunk in self.chunks():
+                    body += chunk
+                    if len(body) >= limit:
+                        break
+        return bytes(body[:limit]).decode(errors="replace")
 
 
 class HttpClient:

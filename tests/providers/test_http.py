@@ -39,6 +39,12 @@ async def server() -> AsyncIterator[str]:
                 assert request.transport is not None
                 request.transport.close()
                 return response
+            case "/hangs":
+                response = web.StreamResponse(status=429, headers={"content-length": "1000", "retry-after": "7"})
+                await response.prepare(request)
+                await response.write(b"some text")
+                await asyncio.Event().wait()
+                return response
             case _:
                 return web.Response(text="ok", headers={"X-Seen": request.raw_path})
 
@@ -76,6 +82,11 @@ async def test_redirects_are_not_followed(http: HttpClient, server: str) -> None
 async def test_an_error_text_is_read_to_a_limit_and_as_far_as_it_goes(http: HttpClient, server: str) -> None:
     assert await status_and_text(http, f"{server}/long") == (200, "x" * 10)
     assert await status_and_text(http, f"{server}/half?status=500") == (500, "some text")
+
+
+async def test_an_error_text_that_does_not_come_is_not_waited_for(http: HttpClient, server: str) -> None:
+    async with http.post(f"{server}/hangs", {}, b"{}", provider="p", model="m") as reply:
+        assert (reply.status, reply.headers["retry-after"], await reply.text(within=0.1)) == (429, "7", "some text")
 
 
 async def test_a_body_that_breaks_off_is_truncated(http: HttpClient, server: str) -> None:
