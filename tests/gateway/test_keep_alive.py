@@ -54,7 +54,7 @@ def silent_before(events: list[Event], at: int, *, pings: int = 0) -> Upstream:
     async def play(_: Call) -> AsyncGenerator[Event, None]:
         for index, event in enumerate(events):
             if index == at:
-                for _ in range(pings):
+                for _ping in range(pings):
                     await a_while(SILENCE / (pings + 1))
                     yield PING
                 await a_while(SILENCE / (pings + 1))
