@@ -43,10 +43,17 @@ class HttpReply:
         self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives. Raises ProviderError: truncated when it breaks off."""
+        """Yield the body as it arrives. Raises ProviderError: truncated when it breaks off, malformed when it is compressed."""
+        self._check_encoding()
         with _translated(self._provider, self._model, "truncated"):
             async for chunk in self._response.content.iter_any():
                 yield chunk
+
+    def _check_encoding(self) -> None:
+        encoding = self.headers.get("content-encoding", "").strip().lower()
+        if encoding not in ("", "identity"):
+            message = f"a compressed answer ({encoding[:20]}), though none was asked for"
+            raise failure("malformed", message, provider=self._provider, model=self._model)
 
     async def text(self, limit: int = 64 * 1024, within: float = _TEXT_SECONDS) -> str:
         """Return the body's first `limit` bytes as text; what was read when it breaks off, or is not whole `within` so many seconds."""
@@ -98,7 +105,7 @@ class HttpClient:
                 if response.status != 200:
                     raise failure("upstream_error", f"HTTP {response.status}", provider=provider, model=model, status=response.status)
                 body = bytearray()
-                async for chunk in response.content.iter_any():
+                async for chunk in HttpReply(response, provider, model).chunks():
                     body += chunk
                     if len(body) > most_bytes:
                         raise failure("malformed", f"a body of more than {most_bytes} bytes", provider=provider, model=model)
@@ -139,8 +146,9 @@ class HttpClient:
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
-            # Compressed event streams are held back by the compressor.
+            # Compressed event streams are held back by the compressor, and a few bytes may unpack to any number.
             headers={"accept-encoding": "identity", "user-agent": "parley"},
+            auto_decompress=False,
         )
 
 

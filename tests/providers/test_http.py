@@ -39,6 +39,9 @@ async def server() -> AsyncIterator[str]:
                 assert request.transport is not None
                 request.transport.close()
                 return response
+            case "/packed":
+                headers = {"content-encoding": request.query["by"]}
+                return web.Response(status=int(request.query.get("status", "200")), body=b"some bytes", headers=headers)
             case "/hangs":
                 response = web.StreamResponse(status=429, headers={"content-length": "1000", "retry-after": "7"})
                 await response.prepare(request)
@@ -87,6 +90,15 @@ async def test_an_error_text_is_read_to_a_limit_and_as_far_as_it_goes(http: Http
 async def test_an_error_text_that_does_not_come_is_not_waited_for(http: HttpClient, server: str) -> None:
     async with http.post(f"{server}/hangs", {}, b"{}", provider="p", model="m") as reply:
         assert (reply.status, reply.headers["retry-after"], await reply.text(within=0.1)) == (429, "7", "some text")
+
+
+async def test_a_compressed_answer_is_refused_and_its_status_stands(http: HttpClient, server: str) -> None:
+    error = await failure(http, f"{server}/packed?by=GZIP")
+    assert error.cause == "malformed" and "compressed answer (gzip)" in error.message
+    assert await status_and_text(http, f"{server}/packed?by=br&status=500") == (500, "")
+    assert await status_and_text(http, f"{server}/packed?by=identity") == (200, "some bytes")
+    with pytest.raises(ProviderError, match="compressed"):
+        await http.fetch(f"{server}/packed?by=deflate", {}, 100)
 
 
 async def test_a_body_that_breaks_off_is_truncated(http: HttpClient, server: str) -> None:
