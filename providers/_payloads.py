@@ -16,6 +16,7 @@ from providers._sse import MAX_EVENT_BYTES, ServerEvent, SSEError, SSEParser
 from providers.causes import error_in_body, failure
 
 DRAIN_SECONDS = 0.05
+_MOST_BLANKS = 1024 * 1024
 _BLANKS = b"\xef\xbb\xbf \t\r\n"
 
 
@@ -34,15 +35,14 @@ class Payloads:
         return self._objects()
 
     async def peek(self) -> bytes:
-        """Return the first bytes that are not blank, empty when there are none; they are still to come."""
+        """Return the first bytes from the first on that is not blank, empty when there are none; they are still to come."""
         if self._head is None:
             self._head = await self._first_bytes()
-        return self._head.lstrip(_BLANKS)
+        return self._head
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives, in the place of its objects."""
-        await self.peek()
-        yield self._head or b""
+        yield await self.peek()
         async for chunk in self._chunks:
             yield chunk
 
@@ -56,9 +56,8 @@ class Payloads:
             return  # the answer is complete: at worst the connection is closed
 
     async def _objects(self) -> AsyncIterator[dict[str, Any]]:
-        start = await self.peek()
-        first = self._head or b""
-        match start[:1]:
+        first = await self.peek()
+        match first[:1]:
             case b"{" | b"[":
                 for value in await self._document(first):
                     yield self._checked(value)
@@ -74,12 +73,15 @@ class Payloads:
                     yield self._checked(self._parsed(event))
 
     async def _first_bytes(self) -> bytes:
-        head = b""
+        """Return what begins the body, without blanks and a byte order mark, which mean nothing there whatever it is."""
+        blanks = 0
         async for chunk in self._chunks:
-            head += chunk
-            if head.strip():
-                break
-        return head
+            if head := chunk.lstrip(_BLANKS):
+                return head
+            blanks += len(chunk)
+            if blanks > _MOST_BLANKS:
+                raise self._failed("malformed", f"more than {_MOST_BLANKS} blank bytes in the place of an answer")
+        return b""
 
     async def _document(self, first: bytes) -> list[Any]:
         body = bytearray(first)

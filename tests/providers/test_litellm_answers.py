@@ -264,6 +264,8 @@ async def test_failures_in_disguise(upstream: Recorded, body: bytes, expected: s
 async def test_blank_bytes_before_a_document_and_a_bound_on_its_size(upstream: Recorded) -> None:
     body = json.dumps({"choices": [{"index": 0, "message": {"content": "Yes"}, "finish_reason": "stop"}]}).encode()
     assert (await answer(upstream, "github_models", b"\n" * 500_000, b"  ", body)).text == "Yes"
+    assert (await answer(upstream, "github_models", b"\xef\xbb", b"\xbf" + body)).text == "Yes"
+    assert "blank bytes" in (await cause(upstream, "github_models", *([b" " * 300_000] * 4))).message
     huge = [b'{"choices": "', *([b"x" * 1024 * 1024] * 17)]
     assert "more than" in (await cause(upstream, "github_models", *huge)).message
     assert "more than" in (await cause(upstream, "github_models", b"data: ", *huge)).message
