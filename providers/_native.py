@@ -22,6 +22,7 @@ from providers._http import HttpClient, HttpReply
 from providers._payloads import Payloads
 from providers._prepare import Body, prepared
 from providers._relay import Frames, relayed
+from providers._sse import MAX_EVENT_BYTES
 from providers._upstream import Upstream
 from providers.base import Call, Provider, ProviderSpec
 from providers.config import ProviderSettings
@@ -89,28 +90,29 @@ class NativeProvider:
                 payloads = Payloads(reply, self.name, call.model.id, secrets)
                 is_stream = (await payloads.peek())[:1] not in (b"{", b"[", b"<")
                 frames = Frames(self.name, call.model.id, secrets)
-                async with aclosing(self._streamed(payloads, frames, grammar) if is_stream else self._whole(payloads, grammar)) as events:
-                    async for event in events:
-                        yield event
+                async with aclosing(self._streamed(payloads, frames, grammar) if is_stream else self._whole(payloads, grammar)) as arriving:
+                    async for events in arriving:
+                        for event in events:
+                            yield event
                 grammar.finish(ended=payloads.ended)
 
-    async def _streamed(self, payloads: Payloads, frames: Frames, grammar: Grammar) -> AsyncGenerator[Event, None]:
-        """Yield what is passed on of a stream. With message_stop it is over, whatever the connection does then."""
+    async def _streamed(self, payloads: Payloads, frames: Frames, grammar: Grammar) -> AsyncGenerator[Iterator[Event], None]:
+        """Yield what is passed on of each piece of a stream. With message_stop it is over, whatever the connection does then."""
+        unheard = 0
         async for chunk in payloads.chunks():
-            for event in relayed(frames.feed(chunk), grammar, self._note):
-                yield event
+            yield relayed(frames.feed(chunk), grammar, self._note)
             if grammar.is_over:
                 await payloads.drain()
                 return
-        for event in relayed(frames.close(), grammar, self._note):
-            yield event
+            unheard += 0 if grammar.is_open else len(chunk)
+            if unheard > MAX_EVENT_BYTES:  # not even one event can be that long
+                raise grammar.failed("malformed", f"no content in {MAX_EVENT_BYTES} bytes")
+        yield relayed(frames.close(), grammar, self._note)
 
-    async def _whole(self, payloads: Payloads, grammar: Grammar) -> AsyncGenerator[Event, None]:
-        """Yield the events of an answer that is no stream."""
+    async def _whole(self, payloads: Payloads, grammar: Grammar) -> AsyncGenerator[Iterator[Event], None]:
+        """Yield the events of each object of an answer that is no stream."""
         async for payload in payloads:
-            for event in _checked(payload, grammar):
-                self._note(event)
-                yield event
+            yield relayed(events_of(payload) if payload.get("type") == "message" else (payload,), grammar, self._note)
 
     def _note(self, event: Event) -> None:
         self._signatures.note(self.name, event)
@@ -145,12 +147,6 @@ class NativeProvider:
         else:
             body["model"] = call.model.id
         return body, {"anthropic-beta": ",".join(betas)} if betas else {}
-
-
-def _checked(payload: Event, grammar: Grammar) -> Iterator[Event]:
-    """Yield the events of an object that is no part of a stream: one whole message, or an error."""
-    for event in events_of(payload) if payload.get("type") == "message" else (payload,):
-        yield from grammar.take(event)
 
 
 def _is_of_signature(error: ParleyError) -> bool:

@@ -112,7 +112,7 @@ def _framed(kind: str, data: bytes) -> bytes:
     return b"event: " + kind.encode(errors="replace") + b"\ndata: " + data + b"\n\n"
 
 
-def relayed(events: Iterable[Relayed], grammar: Grammar, note: Callable[[Event], None]) -> Iterator[Event]:
+def relayed(events: Iterable[Event], grammar: Grammar, note: Callable[[Event], None]) -> Iterator[Event]:
     """Yield what of these events is to be passed on, up to the end of the message; raises ProviderError for what is not right.
 
     `note` is told of each event that is passed on and is more than a piece of text.

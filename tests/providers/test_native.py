@@ -289,6 +289,11 @@ async def test_nothing_leaves_of_an_answer_that_turns_out_to_be_empty(server: Re
     await asker.http.aclose()
 
 
+async def test_what_comes_before_any_content_is_bounded(server: Recorded) -> None:
+    flood = sse(START) + b'data: {"type": "something_new"}\n\n' * 600_000
+    assert "no content in" in (await Asker(server).fails(flood)).message
+
+
 async def test_an_answer_is_over_with_message_stop_whatever_the_connection_does_then(server: Recorded) -> None:
     stream = sse(START, *block(said("hi")), END, STOP, named=True)
     server.stays = True
