@@ -14,10 +14,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from itertools import count
 from typing import Any, cast
 
 from conversation.errors import ProviderError
-from conversation.messages import Event, tool_input
+from conversation.messages import Event, objects, tool_input
 from providers.causes import error_in_body, failure
 
 _TOKEN_COUNTS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
@@ -53,9 +54,10 @@ class Grammar:
     """Checks one answer's events and puts right what can be; raises ProviderError for the rest."""
 
     def __init__(self, provider: str, model: str, secrets: tuple[str, ...] = (), *, asked: Mapping[str, Any] | None = None) -> None:
-        """`asked` is the Messages API body, for what it offered: without tools, a call of one is no answer."""
+        """`asked` is the Messages API body, for what it offered: without tools, a call of one is no answer. Ids in it are taken."""
+        self._asked: Mapping[str, Any] = asked or {}
         self._provider, self._model, self._secrets = provider, model, secrets
-        self._offered = frozenset(key for key, value in (asked or {}).items() if value)
+        self._offered = frozenset(key for key, value in self._asked.items() if value)
         self._started = False
         self._start: Event | None = None
         self._stopped = False
@@ -68,7 +70,7 @@ class Grammar:
         self._moved = False
         """Whether the open block has another index here than at the upstream."""
         self._waiting: Event | None = None
-        self._tool_ids: set[str] = set()
+        self._tool_ids: set[str] | None = None
         self._input: list[str] = []
         self._given: dict[str, Any] = {}
         """The arguments a tool_use block began with, which stand only if no delta brings them."""
@@ -245,10 +247,17 @@ class Grammar:
             yield start
 
     def _own_id(self, raw: str) -> str:
-        """Return the id in Anthropic's characters, and unlike those before it in this answer."""
+        """Return the id in Anthropic's characters, and unlike those before it in the conversation.
+
+        Some upstreams count from 0 in each answer; Anthropic's API refuses ids that come twice, and Claude Code drops them.
+        """
+        if self._tool_ids is None:
+            self._tool_ids = _ids_in(self._asked)
         base = unique = tool_id(raw)
-        while unique in self._tool_ids:
-            unique = f"{base}_{len(self._tool_ids)}"
+        for number in count(len(self._tool_ids)):
+            if unique not in self._tool_ids:
+                break
+            unique = f"{base}_{number}"
         self._tool_ids.add(unique)
         return unique
 
@@ -296,6 +305,12 @@ def _block_events(index: int, block: Mapping[str, Any]) -> Iterator[Event]:
         if any(value for key, value in delta.items() if key != "type"):
             yield {"type": "content_block_delta", "index": index, "delta": delta}
     yield {"type": "content_block_stop", "index": index}
+
+
+def _ids_in(body: Mapping[str, Any]) -> set[str]:
+    """Return the ids of the blocks in a body's messages."""
+    said = (block for message in objects(body.get("messages")) for block in objects(message.get("content")))
+    return {block["id"] for block in said if isinstance(block.get("id"), str)}
 
 
 def _mended(event: Event, **right: Any) -> Event:

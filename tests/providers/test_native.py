@@ -268,6 +268,25 @@ async def test_arguments_that_come_with_the_start_of_a_call_are_sent_as_a_delta_
         assert got[1]["content_block"]["input"] == {} and fold(got).blocks == (start,) and len(got) == 6
 
 
+async def test_ids_of_calls_are_unlike_those_before_them_in_the_conversation(server: Recorded) -> None:
+    def call(index: int, name: str) -> list[Event]:
+        return block({"type": "input_json_delta", "partial_json": "{}"}, index=index, type="tool_use", id=name, name="f", input={})
+
+    stream = sse(START, *call(0, "call_0"), *call(1, "call_0"), *call(2, "call.1"), END, STOP, named=True)
+    turns: list[Any] = [{"role": "user", "content": "a"}]
+    for _ in range(3):
+        answer = fold(await Asker(server).ask(stream, messages=turns, tools=[TOOL]))
+        results = [{"type": "tool_result", "tool_use_id": one["id"], "content": "r"} for one in answer.blocks]
+        turns += [{"role": "assistant", "content": list(answer.blocks)}, {"role": "user", "content": results}]
+    ids = [one["id"] for turn in turns[1::2] for one in turn["content"]]
+    assert len(set(ids)) == 9 and ids[0] == "call_0" and ids[2] == "call_1" and raw(await Asker(server).ask(stream, tools=[TOOL])) != stream
+    used = [{"type": "tool_use", "id": f"call_0{end}", "name": "f", "input": {}} for end in ("", "_2")]
+    got = await Asker(server).ask(stream, messages=[turns[0], {"role": "assistant", "content": used}, turns[2]], tools=[TOOL])
+    assert fold(got).blocks[0]["id"] == "call_0_3"
+    own = sse(START, *call(0, "toolu_new"), END, STOP, named=True)
+    assert raw(await Asker(server).ask(own, messages=turns, tools=[TOOL])) == own
+
+
 @pytest.mark.parametrize("usage", [None, "x", {}, {"input_tokens": -3}, {"input_tokens": "3", "output_tokens": 10**18}])
 async def test_an_answer_is_whole_without_its_figures_and_all_are_told(server: Recorded, usage: Any) -> None:
     start, end = usage_gone(START), usage_gone(END)
