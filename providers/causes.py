@@ -182,8 +182,7 @@ def error_for_status(
 def error_in_body(provider: str, model: str, error: Any, *, secrets: Iterable[str] = ()) -> ProviderError:
     """Return the error an `error` object stands for that came under 200 or in mid-stream."""
     fields: Mapping[str, Any] = cast("Mapping[str, Any]", error) if isinstance(error, Mapping) else {"message": str(error or "")}
-    code = fields.get("code")
-    status = code if isinstance(code, int) and 400 <= code <= 599 else ERROR_TYPES.get(str(fields.get("type")), 500)
+    status = _status_in(fields.get("code")) or ERROR_TYPES.get(str(fields.get("type")), 500)
     try:
         text = written({"error": dict(fields)}).decode()
     except ValueError:
@@ -191,6 +190,14 @@ def error_in_body(provider: str, model: str, error: Any, *, secrets: Iterable[st
     cause = cause_of(status, text)
     message = message_of(text) or "an error without a message"
     return failure(cause, message, provider=provider, model=model, status=status, secrets=secrets)
+
+
+def _status_in(code: Any) -> int | None:
+    """Return the status in an error's code, which some write as text, and OpenAI as a word for the commonest."""
+    if code == "rate_limit_exceeded":
+        return 429
+    status = int(code) if isinstance(code, str) and re.fullmatch("[0-9]{3}", code) else code
+    return status if isinstance(status, int) and 400 <= status <= 599 else None
 
 
 def cause_of(status: int, body_text: str = "") -> str:

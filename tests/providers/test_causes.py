@@ -104,6 +104,10 @@ def test_retry_after_in_milliseconds_is_read_too() -> None:
         ({"message": "no code at all"}, "upstream_error"),
         ("just words", "upstream_error"),
         ({"code": "server_error"}, "upstream_error"),
+        ({"code": "429", "message": "slow down"}, "rate_limited"),
+        ({"code": "rate_limit_exceeded"}, "rate_limited"),
+        ({"code": "42", "type": "overloaded_error"}, "overloaded"),
+        ({"code": [429]}, "upstream_error"),
     ],
 )
 def test_an_error_object_under_200_is_read_by_its_own_code(error: object, cause: str) -> None:
