@@ -59,7 +59,9 @@ class GeminiWire(Translated):
             state.finish = state.parser.chunk_parser({**head, "candidates": [{"index": 0, "finishReason": finish}]})
 
     def usage(self, raw: Raw) -> Any:
-        return self._library.gemini.calculate_usage({"usageMetadata": {key: value for key, value in raw.items() if value is not None}})
+        counts = {key: value for key, value in raw.items() if key.endswith("TokenCount") and type(value) is int and value >= 0}
+        details = {key: items(value) for key, value in raw.items() if key.endswith("TokensDetails") and items(value)}
+        return self._library.gemini.calculate_usage({"usageMetadata": {**counts, **details}})
 
 
 def _fit_thinking(params: Raw, thinking: Raw, model: str) -> None:

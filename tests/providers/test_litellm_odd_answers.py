@@ -60,6 +60,13 @@ async def test_figures_below_zero_and_costs_that_are_none_count_as_not_given(ups
     assert (result.input_tokens, result.output_tokens, result.cost_usd) == (0, 0, None)
 
 
+@pytest.mark.parametrize("figure", ["3", -3, [1], True, 1.5, {"a": 1}])
+async def test_geminis_figures_that_are_none_count_as_not_given(upstream: Recorded, figure: Any) -> None:
+    usage = {"promptTokenCount": figure, "candidatesTokenCount": 2, "cachedContentTokenCount": figure, "promptTokensDetails": figure}
+    result = await answer(upstream, "vertex_gemini", sse(gemini({"text": "Yes"}, finish="STOP", usageMetadata=usage)))
+    assert (result.text, result.input_tokens, result.output_tokens) == ("Yes", 0, 2)
+
+
 @pytest.mark.parametrize(("reason", "asked_with"), [("stop_sequence", {"stop_sequences": ["."]}), ("pause_turn", {"tools": [TOOL]})])
 async def test_stop_reasons_that_may_stand_alone_do_when_the_request_allows_for_them(
     upstream: Recorded, reason: str, asked_with: dict[str, Any]
