@@ -18,7 +18,7 @@ from typing import Any, cast
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from conversation.errors import InternalError, InvalidInput, NotConfigured, Overloaded, ParleyError
-from conversation.messages import Event, Fold
+from conversation.messages import Event, Fold, object_of
 from conversation.scrub import where
 from gateway.conversations import SESSION_HEADER, Saying, last_said, session_of, split_path
 from gateway.counting import count
@@ -201,10 +201,10 @@ class _Serving:
                 for event in batch:
                     folding.add(event)
                     if event["type"] == "message_start":
-                        message = dict(event["message"])
+                        message = dict(object_of(event.get("message")))
                     elif event["type"] == "message_delta":
-                        message.update(event["delta"])
-                        message["usage"] = {**message.get("usage", {}), **event["usage"]}
+                        message.update(object_of(event.get("delta")))
+                        message["usage"] = {**object_of(message.get("usage")), **object_of(event.get("usage"))}
             message.update(model=asked.model, content=list(folding.answer().blocks))
             self._answered(saying, asked, answer)
             await self._exchange.json(200, _without_cost(message), _who(answer))
@@ -281,7 +281,7 @@ def _who(answer: Streaming) -> list[tuple[bytes, bytes]]:
 def _for_client(event: Event, model: str) -> Event:
     """Return an event as the client is to see it: the model it asked for, and no price of ours."""
     if event["type"] == "message_start":
-        return {**event, "message": {**event["message"], "model": model}}
+        return {**event, "message": {**object_of(event.get("message")), "model": model}}
     return _without_cost(event) if event["type"] == "message_delta" else event
 
 

@@ -121,6 +121,14 @@ async def test_a_whole_answer_waits_in_silence() -> None:
     assert got.body["content"] == [{"type": "text", "text": "hello"}] and got.headers["content-type"] == "application/json"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_whose_head_and_end_are_of_odd_shapes_is_passed_on_all_the_same(stream: bool) -> None:
+    events = answer("hello")
+    odd = [{"type": "message_start", "message": None}, *events[1:4], {"type": "message_delta", "delta": 5, "usage": None}, events[5]]
+    got = await asked(silent_before(odd, 9), stream=stream)
+    assert got.status == 200 and (stream or (got.body["content"], got.body["usage"]) == ([{"type": "text", "text": "hello"}], {}))
+
+
 async def test_every_shim_pings_after_ten_seconds_and_begins_with_content_all_the_same(client: Client) -> None:
     client.sim.rule("*", "late", delay_s=10.4)
 
