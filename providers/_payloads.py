@@ -16,6 +16,8 @@ from providers._sse import MAX_EVENT_BYTES, ServerEvent, SSEError, SSEParser
 from providers.causes import error_in_body, failure
 
 DRAIN_SECONDS = 0.05
+_TURN_BYTES = 32 * 1024
+"""How much is looked at before others have their turn: as comments, a few milliseconds' work."""
 _MOST_BLANKS = 1024 * 1024
 _BLANKS = b"\xef\xbb\xbf \t\r\n"
 
@@ -41,10 +43,14 @@ class Payloads:
         return self._head
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives, in the place of its objects."""
-        yield await self.peek()
-        async for chunk in self._chunks:
-            yield chunk
+        """Yield the body as it arrives, in the place of its objects; what came at once piece by piece."""
+        chunk = await self.peek()
+        while chunk is not None:
+            yield chunk[:_TURN_BYTES]
+            for at in range(_TURN_BYTES, len(chunk), _TURN_BYTES):
+                await asyncio.sleep(0)
+                yield chunk[at : at + _TURN_BYTES]
+            chunk = await anext(self._chunks, None)
 
     async def drain(self) -> None:
         """Read what is left of a finished answer, for a moment, so that its connection can be used again."""
@@ -65,7 +71,7 @@ class Payloads:
             case b"<":
                 raise self._failed("malformed", "a web page instead of an answer")
             case _:
-                async for event in self._events(first):
+                async for event in self._events():
                     if event.data.strip() == "[DONE]":
                         self.ended = True
                         await self.drain()
@@ -96,12 +102,10 @@ class Payloads:
             raise self._failed("malformed" if whole else "truncated", "an answer whose JSON is broken") from None
         return cast("list[Any]", value) if isinstance(value, list) else [value]
 
-    async def _events(self, first: bytes) -> AsyncIterator[ServerEvent]:
+    async def _events(self) -> AsyncIterator[ServerEvent]:
         parser = SSEParser()
         try:
-            for event in parser.feed(first):
-                yield event
-            async for chunk in self._chunks:
+            async for chunk in self.chunks():
                 for event in parser.feed(chunk):
                     yield event
             last = parser.close()

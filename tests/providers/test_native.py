@@ -20,6 +20,7 @@ from providers._google import GoogleTokens
 from providers._http import HttpClient
 from providers._litellm import LiteLLMProvider
 from providers._native import NativeProvider
+from providers._payloads import Payloads
 from providers.base import Call, ModelInfo, Provider, Relayed
 from providers.config import ProviderSettings
 from providers.signatures import SignatureBook
@@ -311,6 +312,27 @@ async def test_nothing_leaves_of_an_answer_that_turns_out_to_be_empty(server: Re
 async def test_what_comes_before_any_content_is_bounded(server: Recorded) -> None:
     flood = sse(START) + b'data: {"type": "something_new"}\n\n' * 600_000
     assert "no content in" in (await Asker(server).fails(flood)).message
+
+
+@pytest.mark.parametrize("relayed", [True, False])
+async def test_others_have_their_turn_while_much_that_came_at_once_is_looked_at(relayed: bool) -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    class Reply:
+        async def chunks(self) -> AsyncIterator[bytes]:
+            yield b": comment\n\n" * 100_000 + b'data: {"a": 1}\n\n'
+
+    running = asyncio.create_task(others())
+    payloads = Payloads(Reply(), "p", "m")  # type: ignore[arg-type]
+    seen = [turns async for _ in (payloads.chunks() if relayed else payloads)]
+    running.cancel()
+    assert seen[-1] > 20
 
 
 async def test_an_answer_is_over_with_message_stop_whatever_the_connection_does_then(server: Recorded) -> None:
