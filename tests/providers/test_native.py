@@ -21,6 +21,7 @@ from providers._http import HttpClient
 from providers._litellm import LiteLLMProvider
 from providers._native import NativeProvider
 from providers._payloads import Payloads
+from providers._relay import Frames
 from providers.base import Call, ModelInfo, Provider, Relayed
 from providers.config import ProviderSettings
 from providers.signatures import SignatureBook
@@ -176,11 +177,13 @@ async def test_an_event_in_several_lines_or_with_other_line_ends_or_without_a_na
     assert all(event.raw == b"event: " + event["type"].encode() + b"\n" + event.raw[event.raw.index(b"data:") :] for event in got)  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("end", [b"\r\n", b"\r"])
 @pytest.mark.parametrize("size", [1, 3, 50, 2_000])
-async def test_line_ends_cut_in_two_are_one(server: Recorded, size: int) -> None:
-    stream = sse(START, *block(said("hi")), END, STOP, named=True).replace(b"\n", b"\r\n")
-    got = await Asker(server).ask(*(stream[at : at + size] for at in range(0, len(stream), size)))
-    assert raw(got) == stream.replace(b"\r", b"")
+def test_line_ends_and_events_may_be_cut_anywhere(end: bytes, size: int) -> None:
+    stream = sse(START, *block(said("hi")), END, STOP, named=True) + b": a comment\n"
+    sent, frames = stream.replace(b"\n", end), Frames("p", "m", ())
+    got = [event for at in range(0, len(sent), size) for event in frames.feed(sent[at : at + size])]
+    assert b"".join(event.raw for event in got) + b": a comment\n" == stream and list(frames.close()) == []
 
 
 async def test_a_wrong_name_and_what_else_stands_around_the_data_are_left_out(server: Recorded) -> None:
