@@ -18,7 +18,7 @@ from itertools import count
 from typing import Any, cast
 
 from conversation.errors import ProviderError
-from conversation.messages import Event, objects, tool_input
+from conversation.messages import Event, objects_of, tool_input
 from providers.causes import error_in_body, failure
 
 _TOKEN_COUNTS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
@@ -309,7 +309,7 @@ def _block_events(index: int, block: Mapping[str, Any]) -> Iterator[Event]:
 
 def _ids_in(body: Mapping[str, Any]) -> set[str]:
     """Return the ids of the blocks in a body's messages."""
-    said = (block for message in objects(body.get("messages")) for block in objects(message.get("content")))
+    said = (block for message in objects_of(body.get("messages")) for block in objects_of(message.get("content")))
     return {block["id"] for block in said if isinstance(block.get("id"), str)}
 
 

@@ -137,8 +137,8 @@ async def test_a_session_stays_with_the_provider_that_took_it_over_until_that_fa
 async def test_a_strategy_for_one_request_counts_in_a_session_too_and_moves_nothing(shared: Client) -> None:
     mine = named("header", "for-once")
     assert who(await post(shared, **mine)) == "vertex_claude"
-    once = {"headers": {**mine["headers"], "x-parley-strategy": "cost"}}
-    assert who(await post(shared, **once)) == "vertex_gemini"
+    once = {**mine["headers"], "x-parley-strategy": "cost"}
+    assert who(await post(shared, headers=once)) == "vertex_gemini"
     assert who(await post(shared, **mine)) == "vertex_claude"
 
 
