@@ -189,6 +189,8 @@ class ContextTooLong(ProviderError):
     code = "context_too_long"
     default_cause = "context_too_long"
     default_hint = "Send fewer or smaller files, start a new thread, or name a model with a larger context window."
+    limit: int | None = None
+    """The tokens the provider says it takes, which may be far fewer than the model's window; None when it names no number."""
 
 
 class RateLimited(ProviderError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from conversation.errors import ContextTooLong, ParleyError, ProviderError
@@ -45,9 +46,11 @@ class Asking:
         try:
             provider = self._provider(model.provider)
             await provider.ready()
-            call = call_of(model, await prepare(model))
+            call = await provider.fitted(call_of(model, await prepare(model)))
             attempt.began = self._clock()
-            watch = Watch(race, attempt, self._timeouts.of(model), race.left(self._clock()))
+            # With its content a probe has told enough to let the next one in; that it is well it tells with its end.
+            on_content = partial(self._health.released, model.provider, model.id)
+            watch = Watch(race, attempt, self._timeouts.of(model), race.left(self._clock()), on_content)
             async with watch.kept():
                 await _listen(provider.stream(call), race, attempt, watch, folding)
             self._health.succeeded(model.provider, model.id)

@@ -82,7 +82,7 @@ class LiteLLMProvider:
     async def stream(self, call: Call) -> AsyncGenerator[Event, None]:
         """Yield the answer's events; see providers.base.Provider."""
         wire = await self._ready()
-        request = self._translated(wire, await self._readable(call))
+        request = self._translated(wire, call)
         secrets = await self._upstream.secrets()
         async with aclosing(self._replies(call, request)) as replies:
             async for reply in replies:
@@ -103,8 +103,14 @@ class LiteLLMProvider:
         if self._spec.count_path is None:
             return None
         wire = await self._ready()
-        request = self._translated(wire, await self._readable(call))
+        request = self._translated(wire, call)
         return await counted(self._http, self._upstream, call.model, self._spec.wire, request.body, request.headers)
+
+    async def fitted(self, call: Call) -> Call:
+        """Return the call with text in the place of PDF documents where the models read none."""
+        if self._spec.documents:
+            return call
+        return call.model_copy(update={"body": await self._pdf_texts.with_text(call.body)})
 
     async def ready(self) -> None:
         """Import LiteLLM and run one translation each way, the first time. Raises InternalError when that fails."""
@@ -130,12 +136,6 @@ class LiteLLMProvider:
                     return
                 if reply.status != 401 or last or not self._upstream.renew(headers):
                     raise await self._upstream.error(call.model, reply)
-
-    async def _readable(self, call: Call) -> Call:
-        """Return the call with text in the place of PDF documents where the models read none."""
-        if self._spec.documents:
-            return call
-        return call.model_copy(update={"body": await self._pdf_texts.with_text(call.body)})
 
     def _translated(self, wire: Wire, call: Call) -> Request:
         try:

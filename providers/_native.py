@@ -57,8 +57,10 @@ class NativeProvider:
 
     def stream(self, call: Call) -> AsyncGenerator[Event, None]:
         """Yield the answer's events; see providers.base.Provider."""
-        relayed = self._others is None or call.model.id.startswith(self._spec.messages_prefixes)
-        return self._relayed(call) if relayed or self._others is None else self._others.stream(call)
+        return self._relayed(call) if self._others is None or self._is_relayed(call) else self._others.stream(call)
+
+    def _is_relayed(self, call: Call) -> bool:
+        return call.model.id.startswith(self._spec.messages_prefixes)
 
     async def count(self, call: Call) -> int | None:
         """Return how many input tokens the upstream says the request is; see providers.base.Provider."""
@@ -66,6 +68,10 @@ class NativeProvider:
             return None
         body, betas = self._request(call)
         return await counted(self._http, self._upstream, call.model, self._spec.wire, body, betas)
+
+    async def fitted(self, call: Call) -> Call:
+        """Return the call as the provider that is asked needs it; see providers.base.Provider."""
+        return call if self._others is None or self._is_relayed(call) else await self._others.fitted(call)
 
     async def ready(self) -> None:
         """Return at once: nothing of ours has to be loaded for a relay."""

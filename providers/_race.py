@@ -128,11 +128,12 @@ class Race:
         """Return every attempt so far, in the order they began."""
         return tuple(one.recorded() for one in self.tries)
 
-    def only_larger_than(self, model: ModelInfo) -> None:
-        """Leave only models with a larger window: those still queued, then the others there are."""
+    def only_larger_than(self, model: ModelInfo, limit: int | None) -> None:
+        """Leave only models with a larger window, or than the `limit` the provider named: those still queued, then the others there are."""
+        least = model.context_window if limit is None else min(limit, model.context_window)
         tried = {one.model.name for one in self.tries}
         left = dict.fromkeys([*self.queue, *self.larger])
-        self.queue = deque(m for m in left if m.context_window > model.context_window and m.name not in tried)
+        self.queue = deque(m for m in left if m.context_window > least and m.name not in tried)
 
 
 class Streaming:
@@ -190,10 +191,13 @@ class Streaming:
 
 
 class Watch:
-    """One attempt's deadlines, of which `left` seconds are the request's; in force inside its block."""
+    """One attempt's deadlines, of which `left` seconds are the request's; in force inside its block.
 
-    def __init__(self, race: Race, attempt: Try, limits: Timeouts, left: float | None) -> None:
-        self._race, self._attempt, self._idle = race, attempt, limits.idle
+    `on_content` is called once, when content begins.
+    """
+
+    def __init__(self, race: Race, attempt: Try, limits: Timeouts, left: float | None, on_content: Callable[[], None]) -> None:
+        self._race, self._attempt, self._idle, self._on_content = race, attempt, limits.idle, on_content
         self._total = limits.total if left is None else min(limits.total, left)
         first = min(limits.first_byte, self._total if left is None else left / (len(race.queue) + 1))
         self._waiting_for = f"no content within {first:g} s"
@@ -218,6 +222,7 @@ class Watch:
             if not starts_content(event):
                 return
             self._attempt.waited = self._clock() - self._begun
+            self._on_content()
             self._race.has_content(self._attempt)
             self._waiting_for = f"silent for {self._idle:g} s, or not done within {self._total:g} s"
             self._last = -math.inf

@@ -114,6 +114,10 @@ class Provider(Protocol):
         """Return how many input tokens the upstream says the request is; None when it has no way to say. Raises ProviderError."""
         ...
 
+    async def fitted(self, call: Call) -> Call:
+        """Return the call with done to it what takes time that is not the upstream's, such as reading its documents."""
+        ...
+
     async def ready(self) -> None:
         """Return once all of ours that asking needs is loaded; that time is not the upstream's, so no deadline counts it."""
         ...

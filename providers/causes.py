@@ -6,7 +6,6 @@ Statuses and texts are those the four upstreams were seen to send; see the table
 from __future__ import annotations
 
 import json
-import math
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -26,7 +25,7 @@ from conversation.errors import (
     UpstreamTimeout,
 )
 from conversation.json_text import whole, written
-from conversation.messages import Frozen
+from conversation.messages import Frozen, object_of
 from conversation.scrub import scrub
 
 Effect = Literal["none", "counts", "parks", "aside"]
@@ -114,6 +113,13 @@ _HINTS: Mapping[str, str] = {
     "refused": "The provider could not be reached; check the network and its endpoint setting.",
 }
 
+_LIMIT = re.compile(
+    r"(?:max(?:imum)? size:|maximum context length is|maximum number of tokens allowed \(|tokens >) ?(\d[\d,]*)", re.IGNORECASE
+)
+"""What GitHub Models ("Max size: 8000 tokens"), OpenAI's wire, Gemini and Claude call their limit."""
+_SECONDS = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
+LONGEST_WAIT = 86_400.0
+"""Seconds; a Retry-After beyond a day is a mistake, and would have a client wait for ever."""
 MESSAGE_LIMIT = 300
 
 
@@ -124,14 +130,14 @@ def parse_retry_after(value: str | None, *, now: float | None = None) -> float |
     """
     if value is None or not value.strip():
         return None
-    try:
+    if _SECONDS.fullmatch(value.strip()):
         seconds = float(value)
-    except ValueError:
+    else:
         try:
             seconds = parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now)
         except (ValueError, TypeError, OverflowError):
             return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+    return min(max(0.0, seconds), LONGEST_WAIT)
 
 
 def failure(
@@ -168,7 +174,7 @@ def error_for_status(
     if retry_after is None:
         milliseconds = parse_retry_after(_header(headers, "retry-after-ms"))
         retry_after = None if milliseconds is None else milliseconds / 1000
-    return failure(
+    error = failure(
         cause_of(status, body_text),
         f"HTTP {status}: {message}",
         provider=provider,
@@ -177,6 +183,9 @@ def error_for_status(
         retry_after=retry_after,
         secrets=secrets,
     )
+    if isinstance(error, ContextTooLong):
+        error.limit = _limit_in(message)
+    return error
 
 
 def error_in_body(provider: str, model: str, error: Any, *, secrets: Iterable[str] = ()) -> ProviderError:
@@ -200,6 +209,12 @@ def _status_in(code: Any) -> int | None:
     return status if isinstance(status, int) and 400 <= status <= 599 else None
 
 
+def _limit_in(message: str) -> int | None:
+    """Return the tokens a provider says it takes, None when it names no number."""
+    found = _LIMIT.search(message)
+    return int(found[1].replace(",", "")) if found else None
+
+
 def cause_of(status: int, body_text: str = "") -> str:
     """Return the cause for a status, looking at the text where the status alone misleads."""
     for statuses, pattern, cause in _TEXTS:
@@ -220,19 +235,15 @@ def message_of(body_text: str) -> str:
         found = re.sub(r"<[^>]*>", " ", body_text)
     if isinstance(found, list):
         found = next(iter(cast("list[Any]", found)), None)  # Google wraps a stream's error in an array
-    inner = _fields(found).get("error", found)
-    text = inner if isinstance(inner, str) else _message_field(_fields(inner))
+    inner = object_of(found).get("error", found)
+    text = inner if isinstance(inner, str) else _message_field(object_of(inner))
     return " ".join(text.split())
 
 
 def _message_field(error: Mapping[str, Any]) -> str:
     message = str(error.get("message") or "")
-    raw = _fields(error.get("metadata")).get("raw")  # OpenRouter: what the provider behind it said
+    raw = object_of(error.get("metadata")).get("raw")  # OpenRouter: what the provider behind it said
     return f"{message}: {raw}" if raw else message
-
-
-def _fields(value: Any) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _header(headers: Mapping[str, str], name: str) -> str | None:

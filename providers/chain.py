@@ -113,7 +113,7 @@ class Chain:
         try:
             async with asyncio.timeout(COUNT_SECONDS):
                 await provider.ready()
-                return await provider.count(call_of(model, await prepare(model)))
+                return await provider.count(await provider.fitted(call_of(model, await prepare(model))))
         except (TimeoutError, ProviderError):
             return None
         except ParleyError:
@@ -217,7 +217,7 @@ class Chain:
             raise _with_attempts(error, race)
         race.winner = None if attempt is race.winner else race.winner
         if isinstance(error, ContextTooLong):
-            race.only_larger_than(attempt.model)
+            race.only_larger_than(attempt.model, error.limit)
         progress(f"{attempt.model.name} failed ({error.cause})")
 
     def _give_up(self, race: Race) -> ParleyError:

@@ -57,6 +57,9 @@ class Upstream:
     async def count(self, call: Call) -> int | None:
         return None
 
+    async def fitted(self, call: Call) -> Call:
+        return call
+
     async def ready(self) -> None: ...
 
     async def warm(self) -> None: ...

@@ -55,7 +55,15 @@ def test_a_useless_retry_after_says_nothing(value: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("2", 2.0), ("0.5", 0.5), ("-3", 0.0), ("Thu, 01 Jan 1970 00:01:40 GMT", 40.0), ("Thu, 01 Jan 1970 00:00:10 GMT", 0.0)],
+    [
+        ("2", 2.0),
+        ("0.5", 0.5),
+        ("-3", 0.0),
+        ("Thu, 01 Jan 1970 00:01:40 GMT", 40.0),
+        ("Thu, 01 Jan 1970 00:00:10 GMT", 0.0),
+        ("9" * 20, 86_400.0),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", 86_400.0),
+    ],
 )
 def test_a_retry_after_is_seconds_or_a_date_and_never_negative(value: str, seconds: float) -> None:
     assert parse_retry_after(value, now=60.0) == seconds
@@ -139,3 +147,23 @@ def test_an_error_object_of_any_depth_is_told() -> None:
         deep = [deep]
     error = error_in_body("p", "m", {"type": "overloaded_error", "details": deep})
     assert (error.cause, error.status) == ("overloaded", 529)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "limit"),
+    [
+        (413, "Request body too large for gpt-4.1 model. Max size: 8000 tokens.", 8_000),
+        (400, "prompt is too long: 205000 tokens > 200000 maximum", 200_000),
+        (400, "This model's maximum context length is 128,000 tokens. However, your messages resulted in 130000 tokens", 128_000),
+        (400, "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).", 1_048_576),
+        (413, "too large", None),
+    ],
+)
+def test_the_limit_that_a_provider_names_is_read(status: int, message: str, limit: int | None) -> None:
+    error = error_for_status("p", "m", status, {}, json.dumps({"error": {"message": message}}))
+    assert isinstance(error, ContextTooLong) and error.limit == limit
+
+
+@pytest.mark.parametrize("value", ["1_000", "\u0663", "soon", "nan", "1e3", "9" * 30, ""])
+def test_a_retry_after_of_another_kind_says_nothing(value: str) -> None:
+    assert parse_retry_after(value, now=60.0) is None

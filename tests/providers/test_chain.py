@@ -332,6 +332,31 @@ async def test_cancelling_the_caller_closes_every_upstream() -> None:
     assert (a.open, b.open) == (0, 0)
 
 
+async def test_a_context_too_long_for_a_small_quota_goes_on_to_every_model_that_takes_more_than_that() -> None:
+    async def refuse(call: Call) -> AsyncGenerator[Event, None]:
+        error = failure("context_too_long", "Max size: 8000 tokens", provider="a", model="m", status=413)
+        assert isinstance(error, ContextTooLong)
+        error.limit = 8_000
+        raise error
+        yield {}
+
+    routes = [model("a", context_window=1_000_000), model("b", context_window=8_000), model("c", context_window=200_000)]
+    b = Upstream("b", "no")
+    reply = await chain(Upstream("a", refuse), b, Upstream("c", "yes")).ask(routes, body)
+    assert (reply.model.provider, b.calls) == ("c", [])
+
+
+async def test_a_probe_lets_the_next_one_in_with_its_content_and_is_over_with_its_end() -> None:
+    now = 1_000.0
+    health = HealthRecord(failures=1, open_seconds=10, clock=lambda: now)
+    health.failed("a", "m")
+    now += 10
+    probe = Upstream("a", begin_then_hang)
+    async with chain(probe, health=health).stream([model("a")], body) as streaming:
+        assert await streaming.begins()
+        assert health.admit("a", "m") is None and health.admit("a", "m") is not None, "one more, and only one"
+
+
 async def test_progress_names_who_is_asked_and_who_failed() -> None:
     said: list[str] = []
     await chain(Upstream("a", "!overloaded"), Upstream("b", "yes")).ask([model("a"), model("b")], body, progress=said.append)
