@@ -334,14 +334,16 @@ def _text(value: Any) -> str:
 
 
 def _counts(usage: Any) -> dict[str, Any]:
-    """The usage without what says nothing: nulls, counts and a cost that cannot be any. An answer is not lost for its figures."""
-    if not isinstance(usage, Mapping):
-        return {}
-    counted = {key: value for key, value in cast("Mapping[str, Any]", usage).items() if value is not None}
+    """The usage without what says nothing: nulls, figures below zero, a cost that is none.
+
+    Raises TypeError for counts that are no numbers.
+    """
+    counted = {key: value for key, value in _object({} if usage is None else usage).items() if value is not None}
     for key in [name for name in _TOKEN_COUNTS if name in counted]:
-        if _is_amount(counted[key], 0, _MOST_TOKENS):
-            counted[key] = int(counted[key])
-        else:
+        if not _is_amount(counted[key], -_MOST_TOKENS, _MOST_TOKENS):
+            raise TypeError
+        counted[key] = int(counted[key])
+        if counted[key] < 0:
             del counted[key]
     if not _is_amount(counted.get("cost_usd"), 0, _MOST_USD):
         counted.pop("cost_usd", None)

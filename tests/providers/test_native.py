@@ -291,10 +291,10 @@ async def test_ids_of_calls_are_unlike_those_before_them_in_the_conversation(ser
     assert raw(await Asker(server).ask(own, messages=turns, tools=[TOOL])) == own
 
 
-@pytest.mark.parametrize("usage", [None, "x", {}, {"input_tokens": -3}, {"input_tokens": "3", "output_tokens": 10**18}])
+@pytest.mark.parametrize("usage", [None, {}, {"input_tokens": -3}, {"input_tokens": None, "output_tokens": -9}])
 async def test_an_answer_is_whole_without_its_figures_and_all_are_told(server: Recorded, usage: Any) -> None:
     start, end = usage_gone(START), usage_gone(END)
-    if usage is not None:
+    if usage != {}:
         start, end = {**start, "message": {**start["message"], "usage": usage}}, {**end, "usage": usage}
     got = await Asker(server).ask(sse(start, *block(said("hi")), end, STOP))
     none = dict.fromkeys(USAGE, 0)
