@@ -1,9 +1,8 @@
 """HTTP to the upstreams: one pooled client for all of them, and the only importer of aiohttp.
 
 aiohttp is imported on first use, in a thread, since its import takes a quarter of a second. Foreign exceptions end here.
-Deadlines for content are the chain's; this client bounds only the connecting. Nothing is redirected, and nothing asked twice but on
-a used connection that turns out to be closed. There are no cookies, proxies are those handed in, and a response that is left early
-has its connection closed, not drained.
+Deadlines for content are the chain's; this client bounds only the connecting. Nothing is retried or redirected, there are no
+cookies, proxies are those handed in, and a response that is left early has its connection closed, not drained.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +27,6 @@ if TYPE_CHECKING:
 KEEPALIVE_SECONDS = 15.0
 """How long an idle connection is kept: shorter than upstreams keep theirs, so that none is used as they close it."""
 
-
-_made: ContextVar[list[None] | None] = ContextVar("_made", default=None)
-"""Grows with each socket that is made for a request: without any, it goes over a connection that was used before."""
 
 _TEXT_SECONDS = 2.0
 """How long the text of an error may take: the status and the headers have said the most of it."""
@@ -80,8 +75,6 @@ class HttpClient:
         self._connect_timeout = connect_timeout
         self._proxies = proxies
         self._session: aiohttp.ClientSession | None = None
-        self._unpooled: aiohttp.ClientSession | None = None
-        """Makes a new connection for each request."""
         self._opening: asyncio.Lock | None = None
 
     async def open(self) -> None:
@@ -92,39 +85,15 @@ class HttpClient:
     async def post(
         self, url: str, headers: Mapping[str, str], body: bytes, *, provider: str, model: str
     ) -> AsyncGenerator[HttpReply, None]:
-        """Send `body` and give the reply. Raises ProviderError: refused, or timeout when no connection came about in time.
-
-        An upstream may close an idle connection in the moment it is used again. Then, and only when not a byte of an answer came,
-        the request is sent once more over a new one.
-        """
-        via = self._proxies.of(url)
+        """Send `body` and give the reply. Raises ProviderError: refused, or timeout when no connection came about in time."""
+        session, via = await self._ready(), self._proxies.of(url)
         with _translated(provider, model, "refused", via):
-            response = await self._sent(_exact(url), body, self._through(via, url, headers))
+            response = await session.post(_exact(url), data=_in_pieces(body), allow_redirects=False, **self._through(via, url, headers))
         try:
             _check_proxy(via, response.status, provider, model)
             yield HttpReply(response, provider, model)
         finally:
             response.close()  # after the last byte the connection is back in the pool already and this does nothing
-
-    async def _sent(self, url: Any, body: bytes, through: Mapping[str, Any]) -> aiohttp.ClientResponse:
-        session, made = await self._ready(), list[None]()
-        import aiohttp
-
-        token = _made.set(made)
-        try:
-            return await session.post(url, data=_in_pieces(body), allow_redirects=False, **through)
-        except aiohttp.ClientConnectorError:
-            raise
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError) as error:
-            # A message that is no text is the beginning of an answer. A reset takes with it what may have come before: no more than
-            # a part of the headers, or a response would have been returned.
-            if made or not isinstance(getattr(error, "message", ""), str):
-                raise
-        finally:
-            _made.reset(token)
-        if self._unpooled is None:
-            self._unpooled = self._new_session(force_close=True)
-        return await self._unpooled.post(url, data=_in_pieces(body), allow_redirects=False, **through)
 
     async def fetch(self, url: str, headers: Mapping[str, str], most_bytes: int, *, provider: str = "http", model: str = "list") -> bytes:
         """Return the body of a 200 of at most `most_bytes`. Raises UpstreamError for anything else, UpstreamTimeout after 30 s."""
@@ -144,10 +113,9 @@ class HttpClient:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        for session in (self._session, self._unpooled):
-            if session is not None:
-                await session.close()
-        self._session = self._unpooled = None
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
     def _through(self, via: Proxy | None, url: str, headers: Mapping[str, str]) -> dict[str, Any]:
         """Return how aiohttp is to send a request. Credentials go as a header and not in the proxy's address, which errors repeat."""
@@ -170,11 +138,10 @@ class HttpClient:
                     self._session = self._new_session()
         return self._session
 
-    def _new_session(self, *, force_close: bool = False) -> aiohttp.ClientSession:
+    def _new_session(self) -> aiohttp.ClientSession:
         import aiohttp
 
-        kept: dict[str, Any] = {"force_close": True} if force_close else {"keepalive_timeout": KEEPALIVE_SECONDS}
-        connector = aiohttp.TCPConnector(limit=0, socket_factory=_kept_alive, **kept)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS, socket_factory=_kept_alive)
         return aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout),
@@ -199,9 +166,6 @@ def _exact(url: str) -> Any:
 
 def _kept_alive(info: tuple[Any, ...]) -> socket.socket:
     """Make a socket that notices, within about a minute, a peer that is gone while a model thinks."""
-    made_for = _made.get()
-    if made_for is not None:
-        made_for.append(None)
     family, kind, protocol, *_ = info
     made = socket.socket(family, kind, protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import struct
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -121,57 +119,6 @@ async def test_a_host_that_does_not_accept_in_time_is_a_timeout(http: HttpClient
         port = full.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)):  # the backlog is full now
             assert (await failure(http, f"http://127.0.0.1:{port}")).cause == "timeout"
-
-
-Last = Callable[[asyncio.StreamWriter], None]
-
-
-def reset(writer: asyncio.StreamWriter) -> None:
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-@asynccontextmanager
-async def closing(last: Last, *answers: int) -> AsyncIterator[tuple[str, list[int]]]:
-    """An upstream that answers so many requests on each connection and closes it at the next, after `last`.
-
-    Gives the requests it got, each by its number on its connection.
-    """
-    asked: list[int] = []
-    connections = iter(answers)
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        good = next(connections)
-        for number in range(good + 1):
-            await reader.readuntil(b"\r\n\r\n")
-            await reader.readexactly(2)
-            asked.append(number)
-            if number < good:
-                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
-        last(writer)
-        writer.close()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as upstream:
-        yield f"http://127.0.0.1:{upstream.sockets[0].getsockname()[1]}", asked
-
-
-@pytest.mark.parametrize("last", [lambda _: None, reset], ids=["closed", "reset"])
-async def test_a_used_connection_that_is_closed_without_a_byte_is_replaced_by_a_new_one(http: HttpClient, last: Last) -> None:
-    async with closing(last, 1, 1, 1, 1) as (url, asked):
-        assert [await status_and_text(http, url) for _ in range(4)] == [(200, "ok")] * 4
-    assert asked == [0, 1, 0, 0, 1, 0]
-
-
-async def test_a_request_is_sent_twice_at_most(http: HttpClient) -> None:
-    async with closing(lambda _: None, 0, 1, 0) as (url, asked):
-        assert (await failure(http, url)).cause == "refused" and asked == [0]  # a new connection is not a stale one
-        assert await status_and_text(http, url) == (200, "ok")
-        assert (await failure(http, url)).cause == "refused" and asked == [0, 0, 1, 0]
-
-
-async def test_after_the_first_byte_of_an_answer_nothing_is_sent_again(http: HttpClient) -> None:
-    async with closing(lambda writer: writer.write(b"HTTP/1.1 2"), 1) as (url, asked):
-        assert await status_and_text(http, url) == (200, "ok")
-        assert (await failure(http, url)).cause == "refused" and asked == [0, 1]
 
 
 async def test_what_does_not_speak_http_is_malformed(http: HttpClient) -> None:
