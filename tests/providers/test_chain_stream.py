@@ -246,3 +246,10 @@ async def test_a_count_is_the_providers_or_none_when_it_fails_or_cannot() -> Non
     assert [await asked.count(one, body) for one in (A, B, model("a", "busy"), model("a", "broken"))] == [7, None, None, None]
     with pytest.raises(NotConfigured):
         await asked.count(model("a", "unset"), body)
+    assert asked.lately.times("a/m") == 0
+
+
+async def test_a_provider_that_is_parked_is_not_asked_to_count() -> None:
+    health = HealthRecord()
+    health.park("a", 60)
+    assert await chain(Upstream("a", "x"), health=health).count(A, body) is None

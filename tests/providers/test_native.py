@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from conversation.errors import ProviderError
+from conversation.errors import BadRequest, ProviderError
 from conversation.messages import Event, fold
 from providers import SPECS
 from providers._claude import without_thinking
@@ -89,7 +89,9 @@ async def test_models_the_upstream_does_not_serve_as_messages_are_asked_through_
         for model, path in (("anthropic/claude-sonnet-4.5", "/messages"), ("openai/gpt-4o", "/chat/completions")):
             info = next(one for one in spec.models if one.id == model)
             body = {"max_tokens": 100, "messages": [{"role": "user", "content": "q"}]}
-            assert fold([event async for event in provider.stream(Call(model=info, body=body))]).text
+            call = await provider.fitted(Call(model=info, body=body))
+            assert fold([event async for event in provider.stream(call)]).text
+            assert await provider.count(call) is None
             assert sim.requests("openrouter")[-1]["path"].endswith(path)
         await http.aclose()
 
@@ -491,6 +493,14 @@ async def test_a_count_without_a_number_is_an_error(server: Recorded, answer: by
     with pytest.raises(ProviderError, match="without a number"):
         await asker.provider.count(Call(model=asker.models[0], body={"messages": [{"role": "user", "content": "q"}]}))
     await asker.http.aclose()
+
+
+async def test_a_request_that_json_cannot_hold_is_not_sent(server: Recorded) -> None:
+    deep: Any = "x"
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(BadRequest, match="nested too deeply"):
+        await Asker(server).ask(tools=[{"name": "f", "input_schema": {"type": "object", "default": deep}}])
 
 
 async def test_a_count_that_is_refused_is_the_upstreams_error(tmp_path: Path) -> None:

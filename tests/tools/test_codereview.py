@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import unicodedata
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -170,6 +171,16 @@ async def test_a_defect_in_asking_one_model_leaves_the_review_to_the_next(house:
     house.upstreams["vertex_claude"].plays = [broken]
     house.upstreams["vertex_gemini"].plays = [review(INJECTION)]
     assert len((await house.call("codereview", {"paths": ["users.py"]}))["issues"]) == 1
+
+
+async def test_a_defect_of_ours_is_an_internal_error(house: House, users: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError("a defect")
+        yield
+
+    monkeypatch.setattr(sys.modules["tools.codereview"], "again", broken)
+    error = await house.error("codereview", {"paths": ["users.py"]})
+    assert error["code"] == "internal" and "(RuntimeError)" in error["message"]
 
 
 # --- what cannot be read ---------------------------------------------------------------------------------------------
