@@ -21,9 +21,14 @@ _SMALL = "haiku"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What of a request decides who is asked. `conversation` is a key of it, empty for a new one; `strategy` the client's own choice."""
+    """What of a request decides who is asked, and for whom.
+
+    `session` is the one the client names, empty where it names none; `conversation` a key of what it goes on with, empty for a new one;
+    `strategy` the client's own choice.
+    """
 
     model: str
+    session: str = ""
     conversation: str = ""
     strategy: str | None = None
 

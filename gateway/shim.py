@@ -195,9 +195,10 @@ class _Serving:
         async with self._streaming(body, asked) as answer:
             await answer.begins()
             message: dict[str, Any] = {}
-            folding, saying = Fold(), self._saying(body)
+            folding, saying = Fold(), self._saying(body, asked)
             async for batch in answer.batches():
-                saying.heard(batch)
+                if saying is not None:
+                    saying.heard(batch)
                 for event in batch:
                     folding.add(event)
                     if event["type"] == "message_start":
@@ -206,25 +207,27 @@ class _Serving:
                         message.update(object_of(event.get("delta")))
                         message["usage"] = {**object_of(message.get("usage")), **object_of(event.get("usage"))}
             message.update(model=asked.model, content=list(folding.answer().blocks))
-            self._answered(saying, asked, answer)
+            self._answered(asked, saying, answer)
             await self._exchange.json(200, _without_cost(message), _who(answer))
 
     async def _streamed(self, body: Mapping[str, Any]) -> None:
-        asked, quiet, every, saying = self._asked(body), KeepAlive(), self._shim.keep_alive, self._saying(body)
+        asked, quiet, every = self._asked(body), KeepAlive(), self._shim.keep_alive
+        saying = self._saying(body, asked)
         async with self._streaming(body, asked) as answer:
             while not await answer.begins(every):
                 await self._exchange.event(PING)
             await self._exchange.start(_who(answer))
             async for batch in answer.batches(every):
                 quiet.saw(batch)
-                saying.heard(batch)
+                if saying is not None:
+                    saying.heard(batch)
                 await self._exchange.events(b"".join(encoded(_for_client(event, asked.model)) for event in batch or (quiet.event(),)))
-            self._answered(saying, asked, answer)
+            self._answered(asked, saying, answer)
             await self._exchange.end()
 
-    def _answered(self, saying: Saying, asked: Asked, answer: Streaming) -> None:
+    def _answered(self, asked: Asked, saying: Saying | None, answer: Streaming) -> None:
         """Note who answered, unless another was only slower than a hedge: its conversations stay with it."""
-        if not any(one.outcome == "cancelled" for one in answer.attempts):
+        if saying is not None and not any(one.outcome == "cancelled" for one in answer.attempts):
             self._shim.routes.answered(saying.key(), asked, answer.model)
 
     # --- who is asked ----------------------------------------------------------------------------------------------
@@ -234,19 +237,17 @@ class _Serving:
         strategy = self._exchange.header(STRATEGY_HEADER).strip().lower() or None
         if strategy is not None and strategy not in STRATEGIES:
             raise InvalidInput(f"{STRATEGY_HEADER.decode()} must be one of {', '.join(STRATEGIES)}.", hint="")
-        key = self._named(body) or (last_said(body["messages"]) if self._shim.routes.remembers else "")
-        return Asked(str(body.get("model") or ""), key, strategy)
+        session = session_of(self._session, self._exchange.header(SESSION_HEADER), body)
+        key = session or (last_said(body["messages"]) if self._shim.routes.remembers else "")
+        return Asked(str(body.get("model") or ""), session, key, strategy)
 
-    def _named(self, body: Mapping[str, Any]) -> str:
-        return session_of(self._session, self._exchange.header(SESSION_HEADER), body)
-
-    def _saying(self, body: Mapping[str, Any]) -> Saying:
-        """Return what makes the key by which the next request of the conversation is known."""
-        return Saying(body["messages"], self._named(body) if self._shim.routes.remembers else "-")
+    def _saying(self, body: Mapping[str, Any], asked: Asked) -> Saying | None:
+        """Return what makes the key by which the conversation's next request is known, None where nobody looks for it."""
+        return Saying(body["messages"], asked.session) if self._shim.routes.remembers else None
 
     def _streaming(self, body: Mapping[str, Any], asked: Asked) -> AbstractAsyncContextManager[Streaming]:
-        routes, session = self._shim.routes.of(asked), self._named(body)
-        return self._shim.chain.stream(routes, self._prepare(body), always=self._shim.pinned, session=session)
+        routes = self._shim.routes.of(asked)
+        return self._shim.chain.stream(routes, self._prepare(body), always=self._shim.pinned, session=asked.session)
 
     def _prepare(self, body: Mapping[str, Any]) -> Prepare:
         """Return what gives each model the client's body."""

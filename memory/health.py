@@ -197,9 +197,9 @@ def _told(hold: Hold, now: float) -> str:
     return f"{hold.reason}, for {hold.until - now:.0f} s more"
 
 
-def _is_ahead(until: float | None, now: float) -> bool:
+def _is_ahead(until: float, now: float) -> bool:
     """Tell whether a time is still to come, and not so far off that the clock was wrong."""
-    return until is not None and now < until <= now + LONGEST_SECONDS
+    return now < until <= now + LONGEST_SECONDS
 
 
 def _shut(breaker: Breaker, now: float) -> Refusal | None:

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any
 
-from conversation.errors import ContextTooLong, ParleyError, ProviderError
+from conversation.errors import ParleyError, ProviderError
 from conversation.messages import Answer, Event, Fold
 from conversation.scrub import where
 from providers._race import Race, Try, Watch
@@ -57,9 +57,6 @@ class Asking:
             settled = True
             attempt.end(self._clock(), "ok")
             return folding.answer()
-        except ContextTooLong as error:
-            attempt.end(self._clock(), error.cause, error.status)
-            raise
         except ProviderError as error:
             attempt.end(self._clock(), error.cause, error.status)
             settled = self._record(error, model)

@@ -93,9 +93,10 @@ class Budget:
 
     async def told(self, days: Sequence[str]) -> list[dict[str, Any]]:
         """Return what was spent on each of the days, as users are told it; a day without requests is left out. Raises StoreError."""
-        rows = await self.ledger.accounts(min(days), max(days))
-        spent = {account.day for account, _ in rows}
-        return [told(day, rows) for day in days if day in spent]
+        by_day: dict[str, list[tuple[Account, Spent]]] = {}
+        for account, spent in await self.ledger.accounts(min(days), max(days)):
+            by_day.setdefault(account.day, []).append((account, spent))
+        return [told(day, by_day[day]) for day in days if day in by_day]
 
     async def near(self) -> str | None:
         """Return a sentence when most of the day's limit is spent, else None."""

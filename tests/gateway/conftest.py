@@ -59,3 +59,17 @@ async def client(gateway: Gateway, sim: ThreadedSimulator) -> AsyncIterator[Clie
     """Someone who asks the shims."""
     async with aiohttp.ClientSession() as session:
         yield Client(session, gateway, sim, tuple(gateway.env[name] for name in ("GITHUB_TOKEN", "OPENROUTER_API_KEY")))
+
+
+@pytest.fixture(scope="module")
+def router(simulated: ThreadedSimulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A router of the module's own, since its tests fail providers."""
+    with starting(simulated, tmp_path_factory.mktemp("router"), "--only", "router") as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def shared(router: Gateway, sim: ThreadedSimulator) -> AsyncIterator[Client]:
+    """Someone who asks the router that a module's tests share."""
+    async with aiohttp.ClientSession() as session:
+        yield Client(session, router, sim)

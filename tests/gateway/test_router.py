@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +24,6 @@ async def fresh(simulated: ThreadedSimulator, sim: ThreadedSimulator, tmp_path: 
     with starting(simulated, tmp_path, "--only", "router") as gateway:
         async with aiohttp.ClientSession() as session:
             yield Client(session, gateway, sim)
-
-
-@pytest.fixture(scope="module")
-def router(simulated: ThreadedSimulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A router whose Claude on Vertex is parked or set aside by some of the tests; the other providers are well."""
-    with starting(simulated, tmp_path_factory.mktemp("router"), "--only", "router") as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def shared(router: Any, sim: ThreadedSimulator) -> AsyncIterator[Client]:
-    async with aiohttp.ClientSession() as session:
-        yield Client(session, router, sim)
 
 
 @BOTH

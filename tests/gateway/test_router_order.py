@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +14,11 @@ import pytest
 from simulator import ThreadedSimulator
 from tests.gateway.client import PROVIDERS, Client, Got
 from tests.gateway.conftest import starting
-from tests.gateway.running import PATIENCE, Gateway
+from tests.gateway.running import PATIENCE
 from tests.main_job.process import PARLEY, bare_environment
 
 BOTH = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 SONNET = "claude-sonnet-4-6"
-
-
-@pytest.fixture(scope="module")
-def router(simulated: ThreadedSimulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """A router that no test here leaves with a provider that is not well."""
-    with starting(simulated, tmp_path_factory.mktemp("router"), "--only", "router") as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def shared(router: Gateway, sim: ThreadedSimulator) -> AsyncIterator[Client]:
-    async with aiohttp.ClientSession() as session:
-        yield Client(session, router, sim)
 
 
 async def post(client: Client, path: str = "/v1/messages", headers: dict[str, str] | None = None, **body: Any) -> Got:
