@@ -22,3 +22,10 @@ async def upstream(litellm_environment: None) -> AsyncIterator[Recorded]:
     """An upstream that answers with what it is given, and a process in which LiteLLM may be asked."""
     async with recorded() as server:
         yield server
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Recorded]:
+    """An upstream that answers with what it is given."""
+    async with recorded() as upstream:
+        yield upstream
