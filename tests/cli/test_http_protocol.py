@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from cli._http_protocol import BoundedProtocol
+from cli._http_protocol import BoundedProtocol, GatheringTransport
 from tests.waiting import a_while
 
 PATIENCE = 10.0
@@ -130,3 +131,46 @@ async def test_one_that_reads_slowly_gets_all_of_it() -> None:
         while got < 20_000_000:
             got += len(await reader.read(500_000))
             await a_while(0.005)
+
+
+class Wire(asyncio.Transport):
+    """Where a gathering transport writes; notes each call."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 1)})
+        self.calls: list[Any] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.calls.append(bytes(data))
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+    def abort(self) -> None:
+        self.calls.append("abort")
+
+
+async def test_what_is_written_in_one_turn_is_sent_at_once() -> None:
+    wire = Wire()
+    gathering = GatheringTransport(wire, asyncio.get_running_loop())
+    gathering.write(b"head")
+    gathering.write(b"body")
+    assert wire.calls == []
+    await asyncio.sleep(0)
+    gathering.write(b"end")
+    await asyncio.sleep(0)
+    assert wire.calls == [b"headbody", b"end"]
+
+
+async def test_much_is_sent_without_waiting_and_an_end_takes_what_is_left_with_it() -> None:
+    wire = Wire()
+    gathering = GatheringTransport(wire, asyncio.get_running_loop())
+    gathering.write(b"x" * 100_000)
+    assert wire.calls == [b"x" * 100_000]
+    gathering.write(b"last")
+    gathering.close()
+    assert wire.calls[1:] == [b"last", "close"]
+    gathering.write(b"lost")
+    gathering.abort()
+    await asyncio.sleep(0)
+    assert wire.calls[3:] == ["abort"] and gathering.get_extra_info("peername") == ("127.0.0.1", 1)
