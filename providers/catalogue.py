@@ -20,6 +20,7 @@ from providers.base import ModelInfo, ProviderSpec
 from providers.names import LONGEST_NAME, family, folded, near, tail
 
 AUTO = "auto"
+_MOST_FOUND = 1_000
 _VERSION = re.compile(r"(.+)@(\d{8}|latest|default)")
 
 
@@ -75,6 +76,8 @@ class Catalogue:
         self._live = live
         self._seen = -1
         self._models: dict[str, tuple[ModelInfo, ...]] = {}
+        self._found: dict[tuple[str, str], ModelInfo | None] = {}
+        """What `at` found, since every request of the router asks it for each provider."""
 
     # --- what there is ---------------------------------------------------------------------------------------------
 
@@ -108,13 +111,17 @@ class Catalogue:
 
     def models(self, provider: str) -> tuple[ModelInfo, ...]:
         """Return the provider's models, its default first; built-in ones come before those of live lists."""
-        if self._live is not None:
-            self._live.use()
-            if self._live.version != self._seen:
-                self._seen, self._models = self._live.version, {}
+        self._look_at_lists()
         if provider not in self._models and provider in self._specs:
             self._models[provider] = tuple(self._listed(self._specs[provider]))
         return self._models.get(provider, ())
+
+    def _look_at_lists(self) -> None:
+        """Forget what came of live lists that have changed."""
+        if self._live is not None:
+            self._live.use()
+            if self._live.version != self._seen:
+                self._seen, self._models, self._found = self._live.version, {}, {}
 
     def _listed(self, spec: ProviderSpec) -> Iterator[ModelInfo]:
         seen: set[str] = set()
@@ -169,6 +176,14 @@ class Catalogue:
         """Return the model a name stands for at one provider, with or without a vendor before it; None when it has none."""
         if len(name) > LONGEST_NAME:
             return None
+        self._look_at_lists()
+        if (provider, name) not in self._found:
+            if len(self._found) >= _MOST_FOUND:
+                self._found.clear()
+            self._found[provider, name] = self._at(provider, name)
+        return self._found[provider, name]
+
+    def _at(self, provider: str, name: str) -> ModelInfo | None:
         wanted = folded(tail(name))
         same = self._exact(f"{provider}/{name}") or only(model for model in self.models(provider) if folded(tail(model.id)) == wanted)
         return same[0] if same else None
