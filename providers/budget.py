@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,6 +17,8 @@ from providers.base import ModelInfo
 
 log = logging.getLogger(__name__)
 
+GATHER_SECONDS = 0.05
+"""Where there is no limit, how long what was spent waits for more, to be counted with it: each sum is a write to the disk."""
 NEAR = 0.8
 """From this part of the limit on, answers carry the warning budget_near."""
 
@@ -50,6 +53,8 @@ class Budget:
     today: Callable[[], str] = today
     _waiting: dict[Account, Spent] = field(default_factory=dict[Account, Spent], init=False, repr=False)
     _counting: asyncio.Task[None] | None = field(default=None, init=False, repr=False)
+    _now: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
+    """Set when somebody waits for what is being gathered."""
 
     async def check(self) -> None:
         """Raise BudgetExceeded when the day's limit is reached."""
@@ -64,6 +69,7 @@ class Budget:
         account = Account(self.today(), model.provider, model.id, session)
         self._waiting[account] = self._waiting.get(account, Spent()).plus(Spent.of(usage))
         if self._counting is None or self._counting.done():
+            self._now.clear()
             self._counting = asyncio.create_task(self._count(), name="count what was spent")
 
     async def settle(self) -> None:
@@ -74,11 +80,14 @@ class Budget:
     async def aclose(self) -> None:
         """Wait for what is still being counted."""
         if self._counting is not None:
+            self._now.set()
             await asyncio.shield(self._counting)
 
     async def _count(self) -> None:
         """Count what waits. What cannot be counted costs no answer."""
         while self._waiting:
+            if self.limit_usd is None:
+                await self._gathered()
             rows, self._waiting = self._waiting, {}
             try:
                 await self.ledger.add(rows)
@@ -86,13 +95,20 @@ class Budget:
                 usd = sum(spent.usd for spent in rows.values())
                 log.warning("$%.4f were spent and could not be counted: %s", usd, getattr(error, "code", type(error).__name__))
 
+    async def _gathered(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GATHER_SECONDS):
+                await self._now.wait()
+
     async def of_today(self) -> dict[str, Any]:
         """Return what was spent today, as users are told it. Raises StoreError."""
+        await self.aclose()
         day = self.today()
         return told(day, await self.ledger.accounts(day, day))
 
     async def told(self, days: Sequence[str]) -> list[dict[str, Any]]:
         """Return what was spent on each of the days, as users are told it; a day without requests is left out. Raises StoreError."""
+        await self.aclose()
         by_day: dict[str, list[tuple[Account, Spent]]] = {}
         for account, spent in await self.ledger.accounts(min(days), max(days)):
             by_day.setdefault(account.day, []).append((account, spent))

@@ -61,6 +61,33 @@ async def test_what_was_spent_is_told_by_day_and_days_without_requests_are_left_
     assert (day["day"], list(day["sessions"])) == ("2026-11-23", ["mine"])
 
 
+async def test_what_waits_to_be_counted_is_counted_before_a_sum_is_told() -> None:
+    purse = Purse()
+    budget = Budget(purse, today=lambda: "2026-11-23")
+    budget.note(model("a"), took(2.0))
+    assert (await budget.of_today())["usd"] == 2.0
+    budget.note(model("a"), took(1.0))
+    (day,) = await budget.told(["2026-11-23"])
+    assert day["usd"] == 3.0
+
+
+async def test_what_is_spent_in_one_moment_is_counted_together_and_soon() -> None:
+    counted = asyncio.Event()
+
+    class Noticed(Purse):
+        async def add(self, rows: Mapping[Account, Spent]) -> None:
+            await super().add(rows)
+            counted.set()
+
+    purse = Noticed()
+    budget = Budget(purse)
+    for _ in range(20):
+        budget.note(model("a"), took(0.5))
+        await asyncio.sleep(0)
+    await counted.wait()
+    assert (purse.total, purse.times) == (10.0, 1)
+
+
 async def test_what_is_spent_while_a_sum_is_being_counted_is_counted_as_one() -> None:
     purse = Purse()
     budget = Budget(purse)
@@ -80,13 +107,15 @@ async def test_only_with_a_limit_an_answer_waits_until_it_is_counted() -> None:
 
     purse = Held()
     priced = model("a", input_usd_per_mtok=1.0, output_usd_per_mtok=1.0)
-    await chain(Upstream("a", "yes"), budget=Budget(purse)).ask([priced], body)
+    unlimited = Budget(purse)
+    await chain(Upstream("a", "yes"), budget=unlimited).ask([priced], body)
     waiting = asyncio.create_task(chain(Upstream("a", "yes"), budget=Budget(purse, limit_usd=9.0)).ask([priced], body))
     for _ in range(50):
         await asyncio.sleep(0)
     assert not waiting.done() and not purse.added
     free.set()
     await waiting
+    await unlimited.aclose()
     assert sum(spent.requests for spent in purse.added.values()) == 2
 
 
