@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
+import asyncio
+import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,11 +16,12 @@ from gateway.errors import Shaped, shaped
 from gateway.sse import encoded
 
 Headers = Sequence[tuple[bytes, bytes]]
+_UNWATCHED_SECONDS = 0.05
 
 
 def new_request_id() -> str:
     """Return an id by which a request and its answer are named."""
-    return f"req_{uuid.uuid4().hex}"
+    return f"req_{random.getrandbits(128):032x}"
 
 
 class Exchange:
@@ -98,3 +100,28 @@ class Exchange:
 
     def _marks(self) -> Headers:
         return [(b"request-id", self._id.encode())]
+
+
+class Leaving:
+    """Cancels an answer when its client leaves. It begins to look after a moment, since many answers are over by then."""
+
+    def __init__(self, exchange: Exchange, answering: asyncio.Task[Any] | None) -> None:
+        self._exchange, self._answering = exchange, answering
+        self._looking: asyncio.Task[None] | None = None
+        self._begins = asyncio.get_running_loop().call_later(_UNWATCHED_SECONDS, self._begin)
+        self.happened = False
+
+    def _begin(self) -> None:
+        self._looking = asyncio.create_task(self._look())
+
+    async def _look(self) -> None:
+        await self._exchange.gone()
+        self.happened = True
+        if self._answering is not None and not self._exchange.is_over:
+            self._answering.cancel()
+
+    def forget(self) -> None:
+        """Stop looking."""
+        self._begins.cancel()
+        if self._looking is not None:
+            self._looking.cancel()

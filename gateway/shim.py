@@ -23,7 +23,7 @@ from conversation.scrub import where
 from gateway.conversations import SESSION_HEADER, Saying, last_said, session_of, split_path
 from gateway.counting import count
 from gateway.errors import Shaped, refusal
-from gateway.exchange import Exchange
+from gateway.exchange import Exchange, Leaving
 from gateway.requests import parsed_body
 from gateway.routing import Asked, Routes
 from gateway.sse import KEEP_ALIVE_SECONDS, PING, KeepAlive, encoded
@@ -147,15 +147,14 @@ class _Serving:
         body = await self._request(counting=counting)
         if body is None:
             return
-        answering = asyncio.current_task()
-        leaving = asyncio.ensure_future(self._leaving(answering))
+        leaving = Leaving(self._exchange, asyncio.current_task())
         try:
             await self._answer(answer, body)
         except asyncio.CancelledError:
-            if not leaving.done():  # it is the server that stops
+            if not leaving.happened:  # it is the server that stops
                 await self._exchange.failed(_STOPPING)
         finally:
-            leaving.cancel()
+            leaving.forget()
 
     async def _request(self, *, counting: bool = False) -> Mapping[str, Any] | None:
         """Return the body of a request; None when it is none, which the client has been told."""
@@ -171,12 +170,6 @@ class _Serving:
         except ParleyError as error:
             await self._exchange.failed(error)
             return None
-
-    async def _leaving(self, answering: asyncio.Task[Any] | None) -> None:
-        """Cancel the answer when the client leaves."""
-        await self._exchange.gone()
-        if answering is not None and not self._exchange.is_over:
-            answering.cancel()
 
     async def _answer(self, answer: Callable[[Mapping[str, Any]], Awaitable[None]], body: Mapping[str, Any]) -> None:
         try:

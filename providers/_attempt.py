@@ -43,6 +43,7 @@ class Asking:
     async def answer(self, race: Race, attempt: Try, prepare: Prepare) -> Answer:
         """Return one model's whole answer, with its deadlines kept, its health recorded and its cost counted."""
         model, folding, settled = attempt.model, Fold(), False
+        answer: Answer | None = None
         try:
             provider = self._provider(model.provider)
             await provider.ready()
@@ -56,7 +57,8 @@ class Asking:
             self._health.succeeded(model.provider, model.id)
             settled = True
             attempt.end(self._clock(), "ok")
-            return folding.answer()
+            answer = folding.answer()
+            return answer
         except ProviderError as error:
             attempt.end(self._clock(), error.cause, error.status)
             settled = self._record(error, model)
@@ -75,7 +77,7 @@ class Asking:
             if not settled:
                 self._health.released(model.provider, model.id)
             self._learn(attempt)
-            self._count(attempt, folding.answer(), race.session)
+            self._count(attempt, answer or folding.answer(), race.session)
 
     def _learn(self, attempt: Try) -> None:
         """Take note of how an attempt did; one that was cancelled before it began tells nothing."""

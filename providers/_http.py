@@ -42,6 +42,11 @@ class HttpReply:
         self.status = response.status
         self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
 
+    @property
+    def is_here(self) -> bool:
+        """Whether all of the body has arrived, so that reading the rest of it waits for nothing."""
+        return self._response.content.is_eof()
+
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives. Raises ProviderError: truncated when it breaks off, malformed when it is compressed."""
         self._check_encoding()

@@ -105,14 +105,15 @@ class NativeProvider:
     async def _streamed(self, payloads: Payloads, frames: Frames, grammar: Grammar) -> AsyncGenerator[Iterator[Event], None]:
         """Yield what is passed on of each piece of a stream. With message_stop it is over, whatever the connection does then."""
         unheard = 0
-        async for chunk in payloads.chunks():
-            yield relayed(frames.feed(chunk), grammar, self._note)
-            if grammar.is_over:
-                await payloads.drain()
-                return
-            unheard += 0 if grammar.is_open else len(chunk)
-            if unheard > MAX_EVENT_BYTES:  # not even one event can be that long
-                raise grammar.failed("malformed", f"no content in {MAX_EVENT_BYTES} bytes")
+        async with aclosing(payloads.chunks()) as chunks:
+            async for chunk in chunks:
+                yield relayed(frames.feed(chunk), grammar, self._note)
+                if grammar.is_over:
+                    await payloads.drain()
+                    return
+                unheard += 0 if grammar.is_open else len(chunk)
+                if unheard > MAX_EVENT_BYTES:  # not even one event can be that long
+                    raise grammar.failed("malformed", f"no content in {MAX_EVENT_BYTES} bytes")
         yield relayed(frames.close(), grammar, self._note)
 
     async def _whole(self, payloads: Payloads, grammar: Grammar) -> AsyncGenerator[Iterator[Event], None]:

@@ -6,7 +6,7 @@ Sniffed from the first byte and not from the content type, which upstreams and g
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, cast
 
 from conversation.errors import ProviderError
@@ -26,7 +26,7 @@ class Payloads:
     """Iterates one answer's objects. Raises ProviderError for an `error` object, bad JSON, HTML, or a body that breaks off."""
 
     def __init__(self, reply: HttpReply, provider: str, model: str, secrets: tuple[str, ...] = ()) -> None:
-        self._chunks = reply.chunks()
+        self._reply, self._chunks = reply, reply.chunks()
         self._head: bytes | None = None
         self._provider, self._model, self._secrets = provider, model, secrets
         self.ended = False
@@ -42,7 +42,7 @@ class Payloads:
             self._head = await self._first_bytes()
         return self._head
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes]:
         """Yield the body as it arrives, in the place of its objects; what came at once piece by piece."""
         chunk = await self.peek()
         while chunk is not None:
@@ -55,7 +55,7 @@ class Payloads:
     async def drain(self) -> None:
         """Read what is left of a finished answer, for a moment, so that its connection can be used again."""
         try:
-            async with asyncio.timeout(DRAIN_SECONDS):
+            async with asyncio.timeout(None if self._reply.is_here else DRAIN_SECONDS):
                 async for _ in self._chunks:
                     pass
         except (TimeoutError, ProviderError):

@@ -170,12 +170,13 @@ class Streaming:
         """
         passing = self._winner().passing
         while not passing.is_over:
-            try:
-                async with asyncio.timeout(every):
-                    await passing.news.wait()
-            except TimeoutError:
-                yield []
-                continue
+            if not passing.news.is_set():
+                try:
+                    async with asyncio.timeout(every):
+                        await passing.news.wait()
+                except TimeoutError:
+                    yield []
+                    continue
             if batch := passing.take():
                 yield batch
         await self._running

@@ -85,7 +85,8 @@ class Chain:
         several failed, BudgetExceeded before anything is asked; each carries the attempts.
         """
         race = await self._race(routes, larger, deadline_s)
-        return await self._reply(race, prepare, progress or _silent)
+        answer, model = await self._answer(race, prepare, progress or _silent)
+        return Reply(answer=answer, model=model, usage=usage_of(answer, model), attempts=race.attempts())
 
     @asynccontextmanager
     async def stream(
@@ -98,7 +99,7 @@ class Chain:
         """
         race = await self._race(routes, (), None)
         race.streaming, race.always, race.session = True, always, session
-        running = asyncio.create_task(self._reply(race, prepare, _silent))
+        running = asyncio.create_task(self._answer(race, prepare, _silent))
         try:
             yield Streaming(race, running)
         finally:
@@ -131,19 +132,33 @@ class Chain:
         await self._provider(routes[0].provider).ready()
         return Race(deque(routes), larger, None if deadline_s is None else self._clock() + deadline_s)
 
-    async def _reply(self, race: Race, prepare: Prepare, progress: Progress) -> Reply:
-        try:
-            answer, winner = await self._run(race, prepare, progress)
-        finally:
-            await _stop(*race.running)
+    async def _answer(self, race: Race, prepare: Prepare, progress: Progress) -> tuple[Answer, ModelInfo]:
+        """Return the first whole answer and who gave it, once no other attempt runs any more and its cost is counted."""
+        if self._hedge_after is None:
+            found = await self._in_turn(race, prepare, progress)
+        else:
+            try:
+                found = await self._hedged(race, prepare, progress)
+            finally:
+                await _stop(*race.running)
         if self._budget is not None:
             await self._budget.settle()
-        return Reply(answer=answer, model=winner.model, usage=usage_of(answer, winner.model), attempts=race.attempts())
+        return found
 
-    async def _run(self, race: Race, prepare: Prepare, progress: Progress) -> tuple[Answer, Try]:
+    async def _in_turn(self, race: Race, prepare: Prepare, progress: Progress) -> tuple[Answer, ModelInfo]:
+        """Ask one after the other."""
+        while attempt := self._next(race, progress):
+            try:
+                return await self._asking.answer(race, attempt, prepare), attempt.model
+            except ProviderError as error:
+                self._failed(race, attempt, error, progress)
+        raise self._give_up(race)
+
+    async def _hedged(self, race: Race, prepare: Prepare, progress: Progress) -> tuple[Answer, ModelInfo]:
+        """Ask one after the other, and the next one beside the last as long as none has content."""
         while race.queue or race.running:
-            if not race.running or self._hedge_due(race):
-                self._start_next(race, prepare, progress)
+            if (not race.running or self._hedge_due(race)) and (attempt := self._next(race, progress)):
+                race.running[asyncio.create_task(self._asking.answer(race, attempt, prepare))] = attempt
             if not race.running:
                 continue
             finished = await self._wait(race)
@@ -151,7 +166,7 @@ class Chain:
                 running = race.running.pop(task)
                 error = task.exception()
                 if error is None:
-                    return task.result(), running
+                    return task.result(), running.model
                 if not isinstance(error, ProviderError):
                     raise error
                 self._failed(race, running, error, progress)
@@ -183,8 +198,8 @@ class Chain:
         latest = max(one.began for one in race.running.values())
         return max(0.0, latest + self._hedge_after - self._clock())
 
-    def _start_next(self, race: Race, prepare: Prepare, progress: Progress) -> None:
-        """Start the next model that may be asked, recording those that may not."""
+    def _next(self, race: Race, progress: Progress) -> Try | None:
+        """Return an attempt with the next model that may be asked, recording those that may not; None when there is none."""
         while race.queue:
             model = race.queue.popleft()
             attempt = Try(model, self._clock())
@@ -194,8 +209,8 @@ class Chain:
                 race.errors.append(error)
                 continue
             progress(f"asking {model.name}")
-            race.running[asyncio.create_task(self._asking.answer(race, attempt, prepare))] = attempt
-            return
+            return attempt
+        return None
 
     def _refusal(self, race: Race, attempt: Try) -> ProviderError | None:
         """Return why the attempt may not begin: no time left, or the health record says no."""
