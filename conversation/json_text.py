@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import orjson
+
+from conversation.repeated import Repeated
 
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -43,13 +45,23 @@ def parsed_whole(data: bytes) -> Any:
 def written(value: Any) -> bytes:
     """Return the value as JSON in UTF-8, as deep as it may be nested. Raises ValueError for what cannot be written at all."""
     try:
-        return orjson.dumps(value)
+        return orjson.dumps(value, default=_of_subclass, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
     except orjson.JSONEncodeError:  # a half of a pair, or more than 254 levels
         pass
     try:
         return whole(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))).encode()
     except (RecursionError, TypeError):
         raise ValueError("nested too deeply, or nothing that JSON has") from None
+
+
+def _of_subclass(value: object) -> Any:
+    """Return the dict, list, text or number that orjson would take it for; of a list that comes again, its JSON of the first time."""
+    if isinstance(value, Repeated):
+        return orjson.Fragment(value.once("json", lambda: written(list(value))))
+    for plain in (dict, list, str, int):
+        if isinstance(value, plain):
+            return cast("Any", plain)(value)
+    raise TypeError
 
 
 def whole(text: str) -> str:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any, cast
 
 from conversation.errors import InvalidInput
-from conversation.json_text import parsed_whole
+from gateway.bodies import Bodies
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ROLES = ("user", "assistant", "system")
 
 
-def parsed_body(content: bytes, *, counting: bool = False) -> dict[str, Any]:
-    """Return a Messages request. Raises InvalidInput, in the words of Anthropic's API, for what is none."""
+def parsed_body(content: bytes, bodies: Bodies, *, counting: bool = False) -> dict[str, Any]:
+    """Return a Messages request, parsed by `bodies`. Raises InvalidInput, in the words of Anthropic's API, for what is none."""
     try:
-        found = parsed_whole(content.removeprefix(_BYTE_ORDER_MARK))
+        found = bodies.parsed(content.removeprefix(_BYTE_ORDER_MARK))
     except ValueError:
         raise _invalid("the body is not JSON") from None
     if not isinstance(found, dict):

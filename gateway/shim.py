@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from conversation.errors import InternalError, InvalidInput, NotConfigured, Overloaded, ParleyError
 from conversation.messages import Event, Fold, object_of
 from conversation.scrub import where
+from gateway.bodies import Bodies
 from gateway.conversations import SESSION_HEADER, Saying, last_said, session_of, split_path
 from gateway.counting import count
 from gateway.errors import Shaped, refusal
@@ -58,6 +59,7 @@ class Shim:
     mcp: ASGIApp | None = None
     status: Callable[[], Awaitable[Mapping[str, Any]]] | None = None
     keep_alive: float = KEEP_ALIVE_SECONDS
+    bodies: Bodies = field(default_factory=Bodies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -166,7 +168,7 @@ class _Serving:
             await self._exchange.refuse(refusal(415, "content-encoding is not taken: send the body as it is"))
             return None
         try:
-            return parsed_body(await self._exchange.body(), counting=counting)
+            return parsed_body(await self._exchange.body(), self._shim.bodies, counting=counting)
         except ParleyError as error:
             await self._exchange.failed(error)
             return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from conversation.json_text import parsed, written
+from conversation.repeated import Repeated
 from providers._litellm_wires import Raw, Request, State, Translated, effort, fields, first, items
 from providers.base import Call
 from providers.causes import failure
@@ -32,12 +34,23 @@ class GeminiWire(Translated):
         out: Raw = self._library.gemini_body(
             messages=translated["messages"],
             model=model,
-            optional_params=self._library.gemini.map_openai_params(params, {}, model, drop_params=True),
+            optional_params=self._options(params, call.body.get("tools"), model),
             custom_llm_provider="vertex_ai",
             litellm_params={},
             cached_content=None,
         )
         return Request(dict(out), {}, names)
+
+    def _options(self, params: Raw, given: Any, model: str) -> Raw:
+        """Return the options of a request. Tools that come again and again take a third of all the translating, and are translated once."""
+        if not isinstance(given, Repeated) or "tools" not in params:
+            return self._mapped(params, model)
+        tools = {"tools": params.pop("tools")}
+        mapped: Raw = given.once(("options", model), lambda: self._mapped(tools, model))
+        return {**self._mapped(params, model), **parsed(written(mapped))}
+
+    def _mapped(self, params: Raw, model: str) -> Raw:
+        return self._library.gemini.map_openai_params(params, {}, model, drop_params=True)
 
     def cut(self, call: Call, payload: Raw, state: State) -> Iterator[Any]:
         state.parser = state.parser or self._library.gemini_parser()

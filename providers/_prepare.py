@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from conversation.errors import ProviderError
+from conversation.json_text import parsed, written
 from conversation.messages import object_of, objects_of
+from conversation.repeated import Repeated
 from providers._blocks import understood
 from providers._fields import Kind, taken, taken_tools
 from providers._schemas import gemini_schema
@@ -156,13 +158,24 @@ def _unsupported(model: ModelInfo, text: str) -> ProviderError:
 
 
 def _set_tools(fit: Body, wire: Kind, marks: bool) -> None:
-    tools = [_marked(tool, marks) for tool in taken_tools(objects_of(fit["tools"]), wire)]
-    if wire == "gemini":
-        tools = [{**tool, "input_schema": gemini_schema(tool["input_schema"])} for tool in tools]
-    fit["tools"] = tools
+    given = fit["tools"]
+    fit["tools"] = tools = _tools_again(given, wire, marks) if isinstance(given, Repeated) else _tools(given, wire, marks)
     if not tools:
         del fit["tools"]
         fit.pop("tool_choice", None)
+
+
+def _tools(given: Any, wire: Kind, marks: bool) -> list[Body]:
+    tools = [_marked(tool, marks) for tool in taken_tools(objects_of(given), wire)]
+    if wire == "gemini":
+        tools = [{**tool, "input_schema": gemini_schema(tool["input_schema"])} for tool in tools]
+    return tools
+
+
+def _tools_again(given: Repeated, wire: Kind, marks: bool) -> list[Body]:
+    """Return the same for tools that come again and again. What a translation may change is a copy."""
+    made = given.once((wire, marks), lambda: Repeated(_tools(given, wire, marks)))
+    return made if wire == "anthropic" else parsed(written(made))
 
 
 def _check_tools(fit: Body, model: ModelInfo, spec: ProviderSpec) -> None:

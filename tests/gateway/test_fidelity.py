@@ -100,6 +100,19 @@ async def test_where_no_documents_are_read_a_session_with_some_goes_on(client: C
 
 
 @EACH
+async def test_tools_that_come_again_and_again_arrive_as_the_first_time(client: Client, shim: str) -> None:
+    tools = [{**LOOK, "name": f"look_{n}", "description": "Looks \u4e16. " * 200, "cache_control": {"type": "ephemeral"}} for n in range(8)]
+    arrived: list[Any] = []
+    for turn in ("one", "two", "three", "four"):
+        assert (await client.ask(shim, messages=[user(turn)], tools=tools)).answer.text
+        arrived.append({key: value for key, value in client.sent(shim).items() if key not in ("messages", "contents")})
+    assert len(json.dumps(arrived[0])) > 8_000 and arrived[1:] == arrived[:1] * 3
+    changed = [*tools[:-1], {**tools[-1], "description": "Looks elsewhere."}]
+    assert (await client.ask(shim, messages=[user("five")], tools=changed)).answer.text
+    assert "Looks elsewhere." in everything(client, shim)
+
+
+@EACH
 @BOTH
 async def test_tools_parallel_calls_and_their_results(client: Client, shim: str, stream: bool) -> None:
     inputs: list[tuple[str, Any]] = [("look", {"at": "a"}), ("look", {"at": "b", "tags": ["\u4e16"]}), ("put", {})]
