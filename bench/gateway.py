@@ -22,6 +22,8 @@ MODEL = "claude-sonnet-4-6"
 SHIMS = ("router", "vertex_claude", "vertex_gemini", "github_models", "openrouter")
 PATIENCE = 30.0
 CONCURRENCY, REQUESTS = 32, 1_600
+TURNS = 3
+"""So often each figure is taken, in turns, and the best counts: the machine's speed drifts."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Running:
 
 
 def large_body(words: str, *, stream: bool) -> bytes:
-    """A request of about 80 KB, as Claude Code sends them: most of it are tools."""
+    """A request of about 80 KB, as Claude Code sends them: most of it are tools, the same ones each time."""
     properties = {f"property_{n}": {"type": "string", "description": "some words on what it is for"} for n in range(8)}
     schema = {"type": "object", "properties": properties}
     tools = [{"name": f"tool_{n}", "description": "what it does. " * 180, "input_schema": schema} for n in range(22)]
@@ -127,10 +129,14 @@ async def shims(setting: Setting, report: Report) -> None:
         await _until_posts(http, upstream)
         await _until_posts(http, bare)
         await _against_relay(report, http, up, bare)
-        gemini = await _median(http, up.url("vertex_gemini"), large_body(LONG.decode(), stream=True), 60)
+        long = large_body(LONG.decode(), stream=True)
+        gemini = min([await _median(http, up.url("vertex_gemini"), long, 60) for _ in range(TURNS)])
         report.row("Gemini's shim, a stream of 100 events", f"{gemini:.1f} ms", "<= 25 ms", gemini <= 25)
-        rate = await _per_second(http, up.url("vertex_claude"), large_body("hello", stream=True))
-        relayed = await _per_second(http, bare, large_body("hello", stream=True))
+        rates: dict[str, list[float]] = {up.url("vertex_claude"): [], bare: []}
+        for _ in range(TURNS):
+            for url, found in rates.items():
+                found.append(await _per_second(http, url, large_body("hello", stream=True)))
+        rate, relayed = map(max, rates.values())
         report.row(f"requests a second, {CONCURRENCY} at once", f"{rate:.0f} (bare relay {relayed:.0f})", ">= 1000", rate >= 1000)
         size = _resident(up.pid)
         report.row("memory of the gateway, all shims warm", f"{size:.0f} MB", "<= 350 MB", size <= 350)
@@ -158,7 +164,7 @@ async def _against_relay(report: Report, http: aiohttp.ClientSession, up: Runnin
     for name, words, stream in rows:
         body = large_body(words, stream=stream)
         taken: dict[str, list[float]] = {bare: [], claude: [], router: []}
-        for _ in range(3):  # turns, since the machine's speed drifts
+        for _ in range(TURNS):
             for url, found in taken.items():
                 found.append(await _median(http, url, body))
         base, ours, routed = (min(found) for found in taken.values())

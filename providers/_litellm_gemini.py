@@ -53,7 +53,7 @@ class GeminiWire(Translated):
         return self._library.gemini.map_openai_params(params, {}, model, drop_params=True)
 
     def cut(self, call: Call, payload: Raw, state: State) -> Iterator[Any]:
-        state.parser = state.parser or self._library.gemini_parser()
+        state.parser = state.parser or self._library.gemini_parser().chunk_parser
         state.usage = fields(payload.get("usageMetadata")) or state.usage
         candidate = first(payload.get("candidates"))
         if not candidate and fields(payload.get("promptFeedback")).get("blockReason"):
@@ -61,20 +61,36 @@ class GeminiWire(Translated):
         head = {key: payload[key] for key in ("responseId", "modelVersion") if key in payload}
         for part in _content(items(fields(candidate.get("content")).get("parts"))):
             state.said = True
-            chunk = state.parser.chunk_parser({**head, "candidates": [{"index": 0, "content": {"role": "model", "parts": [part]}}]})
-            for choice in chunk.choices:
-                choice.finish_reason = None
-            yield chunk
+            yield _chunk(head, part, state)
         finish = candidate.get("finishReason")
         if finish in _FAILED:
             raise failure("malformed", f"the model's output was unusable ({finish})", provider=call.model.provider, model=call.model.id)
         if finish and finish != "FINISH_REASON_UNSPECIFIED" and state.finish is None:
-            state.finish = state.parser.chunk_parser({**head, "candidates": [{"index": 0, "finishReason": finish}]})
+            state.finish = state.parser({**head, "candidates": [{"index": 0, "finishReason": finish}]})
 
     def usage(self, raw: Raw) -> Any:
         counts = {key: value for key, value in raw.items() if key.endswith("TokenCount") and type(value) is int and value >= 0}
         details = {key: items(value) for key, value in raw.items() if key.endswith("TokensDetails") and items(value)}
         return self._library.gemini.calculate_usage({"usageMetadata": {**counts, **details}})
+
+
+def _chunk(head: Raw, part: Raw, state: State) -> Any:
+    """Return a part as LiteLLM's chunk. A text differs from the one before in its words alone, and a copy takes a seventh of the time."""
+    words = part.get("text") if len(part) == 1 else None
+    if not isinstance(words, str):
+        return _parsed(head, part, state)
+    if state.text is None or state.text[0] != head:
+        state.text = head, _parsed(head, part, state)
+    like = state.text[1]
+    choices = [one.model_copy(update={"delta": one.delta.model_copy(update={"content": words})}) for one in like.choices]
+    return like.model_copy(update={"choices": choices})
+
+
+def _parsed(head: Raw, part: Raw, state: State) -> Any:
+    chunk = state.parser({**head, "candidates": [{"index": 0, "content": {"role": "model", "parts": [part]}}]})
+    for choice in chunk.choices:
+        choice.finish_reason = None
+    return chunk
 
 
 def _fit_thinking(params: Raw, thinking: Raw, model: str) -> None:

@@ -124,6 +124,8 @@ class State:
     tools: set[int] = field(default_factory=set[int])
     tool: int = -1
     parser: Any = None
+    text: tuple[Raw, Any] | None = None
+    """A chunk with text, and what stood beside that."""
 
 
 class Translated(ABC):
