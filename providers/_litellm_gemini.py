@@ -46,8 +46,13 @@ class GeminiWire(Translated):
         if not isinstance(given, Repeated) or "tools" not in params:
             return self._mapped(params, model)
         tools = {"tools": params.pop("tools")}
-        mapped: Raw = given.once(("options", model), lambda: self._mapped(tools, model))
-        return {**self._mapped(params, model), **parsed(written(mapped))}
+        own: Raw = given.once(("options", model), lambda: self._added_by(tools, model))
+        return {**self._mapped(params, model), **parsed(written(own))}
+
+    def _added_by(self, params: Raw, model: str) -> Raw:
+        """Return the options that are there because of these parameters, and not of themselves."""
+        always = self._mapped({}, model)
+        return {key: value for key, value in self._mapped(params, model).items() if key not in always}
 
     def _mapped(self, params: Raw, model: str) -> Raw:
         return self._library.gemini.map_openai_params(params, {}, model, drop_params=True)

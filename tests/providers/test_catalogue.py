@@ -263,6 +263,18 @@ async def test_a_list_that_has_come_shows_at_once() -> None:
     assert live.refreshed == 1
 
 
+def test_a_model_found_before_is_looked_for_again_when_lists_have_come_and_any_number_of_names_is_found() -> None:
+    live = Listed({})
+    names = catalogue(live=live)
+    assert names.at("openrouter", "brand-new") is None
+    live.lists["openrouter"] = (ModelInfo(provider="openrouter", id="x/brand-new", source="live"),)
+    live.version = 1
+    for _ in range(2):
+        found = names.at("openrouter", "brand-new")
+        assert found is not None and found.id == "x/brand-new"
+        assert all(names.at("openrouter", f"name-{number}") is None for number in range(1_500))
+
+
 @pytest.mark.parametrize(
     ("name", "suggestion"),
     [

@@ -14,6 +14,7 @@ from conversation.errors import (
     AuthFailed,
     BadRequest,
     ContextTooLong,
+    InvalidInput,
     NotConfigured,
     Overloaded,
     ParleyError,
@@ -27,6 +28,15 @@ from providers.base import Call, ModelInfo, Timeouts
 from providers.causes import failure
 from providers.chain import Chain, Reply
 from tests.providers.played import Upstream, answer
+
+HEDGE_AFTER: float | None = None
+"""Of the chains made here that are told nothing else."""
+
+
+@pytest.fixture(autouse=True, params=[None, 30.0], ids=["in turn", "with hedges that are not due"])
+def _hedging(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails over and what does not is the same in both."""
+    monkeypatch.setitem(globals(), "HEDGE_AFTER", request.param)
 
 
 def model(provider: str, name: str = "m", **facts: Any) -> ModelInfo:
@@ -57,6 +67,7 @@ async def begin_then_break(call: Call) -> AsyncGenerator[Event, None]:
 def chain(*upstreams: Upstream, health: HealthRecord | None = None, **settings: Any) -> Chain:
     named = {upstream.name: upstream for upstream in upstreams}
     settings.setdefault("timeouts", Timeouts(first_byte=5, idle=5, total=10))
+    settings.setdefault("hedge_after", HEDGE_AFTER)
     return Chain(named.__getitem__, health or HealthRecord(), **settings)
 
 
@@ -102,6 +113,16 @@ async def test_a_failure_that_another_provider_may_mend_goes_on_to_the_next(caus
         ("a", cause),
         ("b", "ok"),
     ]
+
+
+async def test_a_body_that_cannot_be_made_is_nobodys_failure() -> None:
+    async def refuse(chosen: ModelInfo) -> Mapping[str, Any]:
+        raise InvalidInput("that cannot be asked")
+
+    a = Upstream("a", "never")
+    with pytest.raises(InvalidInput):
+        await chain(a).ask([model("a")], refuse)
+    assert a.calls == []
 
 
 async def test_the_callers_bad_request_is_not_tried_elsewhere() -> None:

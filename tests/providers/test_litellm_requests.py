@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from conversation.errors import BadRequest, ProviderError
+from conversation.repeated import Repeated
 from providers.causes import CAUSES
 from tests.providers.recorded import Recorded, asked
 
@@ -61,6 +62,17 @@ async def sent(upstream: Recorded, provider: str, body: dict[str, Any], model: s
         await asked(upstream, provider, b"", model=model, **body)
     assert body == before
     return upstream.bodies[-1]
+
+
+@pytest.mark.parametrize("provider", ["vertex_claude", "vertex_gemini", "github_models", "openrouter"])
+async def test_tools_that_come_again_make_the_same_request(upstream: Recorded, provider: str) -> None:
+    first = await sent(upstream, provider, BODY)
+    again = Repeated(BODY["tools"])
+    for _ in range(3):
+        assert await sent(upstream, provider, {**BODY, "tools": again}) == first
+    without = Repeated([{"type": "web_search_20250305", "name": "web_search"}])
+    for tools in (list(without), without):
+        assert ("tools" in await sent(upstream, provider, {**BODY, "tools": tools})) == (provider == "vertex_claude")
 
 
 async def test_the_request_to_claude_on_vertex(upstream: Recorded) -> None:
