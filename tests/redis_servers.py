@@ -10,29 +10,33 @@ import socket
 import subprocess
 import sysconfig
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import redis
+
+from tests.certificates import write_certificates
 
 PATIENCE = 20.0
 GAP = 0.02  # between two looks
 PORTS = range(12_000, 22_000)  # with their buses all below the ports that systems hand out, so that a stopped server's stays free
 BUS = 10_000  # a cluster's nodes talk on their port and this: https://redis.io/docs/latest/operate/oss_and_stack/management/scaling/
 DEBIAN = Path(__file__).parent.parent / ".redis" / "bin" / "redis-server"  # from scripts/install-redis
-DURABLE = {"save": "", "appendonly": True, "appendfsync": "everysec"}
+DURABLE: Mapping[str, object] = {"save": "", "appendonly": True, "appendfsync": "everysec"}
+LIMITED = "~parley:* resetchannels &parley:* +@all -@admin -@dangerous"
 
 
 class Server:
     """A redis-server that can be stopped, killed and started again where it was; its words are in redis.log."""
 
-    def __init__(self, binary: Path, folder: Path, port: int, url: str, keeper: str, *arguments: str) -> None:
+    def __init__(self, binary: Path, folder: Path, port: int, url: str, keeper: str = "", *arguments: str) -> None:
         self.folder, self.port = folder, port
         self.url = url  # what a client is given
-        self.keeper = keeper  # the same server for one who may do all
+        self.keeper = keeper or url  # the same server for one who may do all
         self.process: subprocess.Popen[bytes] | None = None
         self._command = [str(binary), str(folder / "redis.conf"), *arguments]
         self._env = {"LD_LIBRARY_PATH": str(binary.parent.parent / "lib"), "LANG": "C.UTF-8"}
@@ -49,8 +53,8 @@ class Server:
         return (self.folder / "redis.log").read_text(errors="replace")
 
     def client(self) -> redis.Redis:
-        """A connection for one who may do all, to be closed by `with`."""
-        return redis.Redis.from_url(self.keeper, decode_responses=True, socket_timeout=PATIENCE)
+        """A connection for one who may do all, to be closed by `with`. It tries nothing twice."""
+        return redis.Redis.from_url(self.keeper, decode_responses=True, socket_timeout=PATIENCE, retry=None)
 
     def start(self) -> None:
         """Run it, on the same port and with the data it had, until it answers."""
@@ -116,18 +120,43 @@ def server(folder: Path, **config: object) -> Generator[Server]:
 
     A setting is named as in redis.conf with underscores; lists are settings given several times: `server(folder, appendfsync="always")`.
     """
-    with _running(folder, **{**DURABLE, **config}) as one:
+    port = free_port()
+    with _running(Server(binary(), folder, port, f"redis://127.0.0.1:{port}/0"), {**DURABLE, "port": port, **config}) as one:
         yield one
 
 
 @contextmanager
-def _running(folder: Path, **config: object) -> Generator[Server]:
-    """A server with just these settings, of which nothing is left when the block ends."""
-    folder.mkdir(parents=True, exist_ok=True)
+def tls_server(folder: Path, **config: object) -> Generator[Server]:
+    """A server that speaks TLS alone; its URL names the authority to trust, and `folder / "ca.pem"` holds it.
+
+    Skips the test, saying why, where no redis-server was built with TLS.
+    """
+    able = [one for one in _binaries() if b"tls-cert-file" in one.read_bytes()]
+    if not able:
+        pytest.skip("No redis-server here can do TLS: run scripts/install-redis, which takes Debian's, or install Redis with TLS.")
     port = free_port()
-    _configure(folder, port=port, **config)
-    url = f"redis://127.0.0.1:{port}/0"
-    one = Server(binary(), folder, port, url, url)
+    write_certificates(folder)
+    files = {"tls_ca_cert_file": folder / "ca.pem", "tls_cert_file": folder / "server.pem", "tls_key_file": folder / "server.key.pem"}
+    url = f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={quote(str(folder / 'ca.pem'))}"
+    settings = {**DURABLE, **files, "tls_auth_clients": False, "port": 0, "tls_port": port, **config}
+    with _running(Server(able[0], folder, port, url), settings) as one:
+        yield one
+
+
+@contextmanager
+def acl_server(folder: Path, rules: str = LIMITED, **config: object) -> Generator[Server]:
+    """A server where nobody goes without a name, and whose URL is of a user that these rules limit."""
+    port = free_port()
+    users = ["default off", f"parley on >secret {rules}", "keeper on >watchword ~* &* +@all"]
+    own, keeper = (f"redis://{who}@127.0.0.1:{port}/0" for who in ("parley:secret", "keeper:watchword"))
+    with _running(Server(binary(), folder, port, own, keeper), {**DURABLE, "port": port, "user": users, **config}) as one:
+        yield one
+
+
+@contextmanager
+def _running(one: Server, config: Mapping[str, object]) -> Generator[Server]:
+    """The server with just these settings, of which no process is left when the block ends."""
+    _configure(one.folder, config)
     try:
         one.start()
         yield one
@@ -159,10 +188,11 @@ def free_port() -> int:
             return port
 
 
-def _configure(folder: Path, **config: object) -> None:
+def _configure(folder: Path, config: Mapping[str, object]) -> None:
     """Write redis.conf: a line for each setting, or for each value of one."""
-    here = {"bind": "127.0.0.1", "dir": f'"{folder}"', "daemonize": False}
-    lines = [f"{name.replace('_', '-')} {_word(one)}" for name, value in {**here, **config}.items() for one in _each(value)]
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {"bind": "127.0.0.1", "dir": folder, "daemonize": False, **config}
+    lines = [f"{name.replace('_', '-')} {_word(one)}" for name, value in settings.items() for one in _each(value)]
     (folder / "redis.conf").write_text("\n".join([*lines, ""]))
 
 
@@ -173,4 +203,4 @@ def _each(value: object) -> list[object]:
 def _word(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value) or '""'
+    return f'"{value}"' if isinstance(value, Path) or not value else str(value)
