@@ -12,6 +12,7 @@ import sysconfig
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -24,6 +25,7 @@ from tests.certificates import write_certificates
 PATIENCE = 20.0
 GAP = 0.02  # between two looks
 PORTS = range(12_000, 22_000)  # with their buses all below the ports that systems hand out, so that a stopped server's stays free
+SLOTS = 16_384
 BUS = 10_000  # a cluster's nodes talk on their port and this: https://redis.io/docs/latest/operate/oss_and_stack/management/scaling/
 DEBIAN = Path(__file__).parent.parent / ".redis" / "bin" / "redis-server"  # from scripts/install-redis
 DURABLE: Mapping[str, object] = {"save": "", "appendonly": True, "appendfsync": "everysec"}
@@ -48,6 +50,11 @@ class Server:
         return self.process.pid
 
     @property
+    def runs(self) -> bool:
+        """Whether there is a process, be it paused."""
+        return self.process is not None and self.process.poll() is None
+
+    @property
     def log(self) -> str:
         """All it said since it was made."""
         return (self.folder / "redis.log").read_text(errors="replace")
@@ -58,7 +65,7 @@ class Server:
 
     def start(self) -> None:
         """Run it, on the same port and with the data it had, until it answers."""
-        assert self.process is None or self.process.poll() is not None, "it runs already"
+        assert not self.runs, "it runs already"
         with (self.folder / "redis.log").open("ab") as words:
             self.process = subprocess.Popen(self._command, cwd=self.folder, env=self._env, stdout=words, stderr=words)
         self.until(self._answers)
@@ -80,10 +87,10 @@ class Server:
         os.kill(self.pid, signal.SIGCONT)
 
     def until(self, true: Callable[[], bool]) -> None:
-        """Wait for what becomes true while this server runs."""
+        """Wait for what becomes true while this server runs; what it breaks off to answer is not true yet."""
         assert self.process is not None, "it was never started"
         end = time.monotonic() + PATIENCE
-        while not true():
+        while not self._holds(true):
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(GAP)
                 raise AssertionError(f"redis-server ended:\n{self.log[-2000:]}")
@@ -97,13 +104,16 @@ class Server:
 
     def _answers(self) -> bool:
         """Whether it is this process that answers and not another on its port."""
+        return self.info("server")["process_id"] == self.pid
+
+    def _holds(self, true: Callable[[], bool]) -> bool:
         try:
-            return self.info("server")["process_id"] == self.pid
+            return true()
         except (redis.ConnectionError, redis.TimeoutError):
             return False
 
     def _end(self, by: signal.Signals) -> None:
-        if self.process is None or self.process.poll() is not None:
+        if self.process is None or not self.runs:
             return
         self.process.send_signal(by)
         self.process.send_signal(signal.SIGCONT)
@@ -151,6 +161,96 @@ def acl_server(folder: Path, rules: str = LIMITED, **config: object) -> Generato
     own, keeper = (f"redis://{who}@127.0.0.1:{port}/0" for who in ("parley:secret", "keeper:watchword"))
     with _running(Server(binary(), folder, port, own, keeper), {**DURABLE, "port": port, "user": users, **config}) as one:
         yield one
+
+
+@dataclass(frozen=True)
+class Replicated:
+    """Two servers of which one follows the other, and three sentinels that agree which."""
+
+    name: str  # what the sentinels call the pair
+    nodes: tuple[Server, Server]  # the first leads to begin with
+    sentinels: tuple[Server, ...]
+
+    def until_led_by(self, node: Server) -> None:
+        """Wait until a node leads and every sentinel that runs says so."""
+        node.until(lambda: node.info("replication")["role"] == "master")
+        for one in self.sentinels:
+            if one.runs:
+                one.until(lambda one=one: self._port_named_by(one) == node.port)
+
+    def _port_named_by(self, sentinel: Server) -> int:
+        with sentinel.client() as client:
+            told: Any = client.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", self.name)
+        return int(told[1])
+
+
+@contextmanager
+def replicated(folder: Path, **config: object) -> Generator[Replicated]:
+    """A leader, its replica and three sentinels that put the replica in its place some two seconds after it is gone.
+
+    A leader that comes back is told to follow a second later, by Redis before 7.0 ten seconds later.
+    https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/
+    """
+    with ExitStack() as stack:
+        leader = stack.enter_context(server(folder / "a", repl_diskless_sync_delay=0, **config))
+        replica = stack.enter_context(server(folder / "b", repl_diskless_sync_delay=0, replicaof=f"127.0.0.1 {leader.port}", **config))
+        replica.until(lambda: replica.info("replication")["master_link_status"] == "up")
+        sentinels = tuple(stack.enter_context(_sentinel(folder, number, leader.port)) for number in range(3))
+        for one in sentinels:
+            one.until(lambda one=one: _sees_all(one))
+        yield Replicated("parley", (leader, replica), sentinels)
+
+
+@contextmanager
+def _sentinel(folder: Path, number: int, watched: int) -> Generator[Server]:
+    """One that gives up on a leader a little later than those numbered below it, so that they do not all stand for election at once."""
+    port = free_port()
+    one = Server(binary(), folder / f"sentinel-{number}", port, f"redis://127.0.0.1:{port}", "", "--sentinel")
+    patience = 1500 + 300 * number
+    rules = [f"monitor parley 127.0.0.1 {watched} 2", f"down-after-milliseconds parley {patience}", "failover-timeout parley 2000"]
+    with _running(one, {"port": port, "sentinel": rules}):
+        _hurry(one, patience - 500)
+        yield one
+
+
+def _hurry(sentinel: Server, patience: int) -> None:
+    """Let a sentinel look and talk five times as often as it does, which Redis can from 7.0 on, and give up on a leader sooner.
+
+    At the common pace of one question a second, that would give up on a new leader before it was ever asked.
+    """
+    often = {"ping-period": 200, "publish-period": 200, "info-period": 500}
+    with sentinel.client() as client, suppress(redis.ResponseError):
+        client.execute_command("SENTINEL DEBUG", *(one for pair in often.items() for one in pair))
+        client.execute_command("SENTINEL SET", "parley", "down-after-milliseconds", patience)
+
+
+def _sees_all(sentinel: Server) -> bool:
+    """Whether a sentinel has found the replica and its two colleagues."""
+    seen = sentinel.info("sentinel")["master0"]
+    return (seen["status"], seen["slaves"], seen["sentinels"]) == ("ok", 1, 3)
+
+
+@contextmanager
+def cluster(folder: Path, **config: object) -> Generator[tuple[Server, Server, Server]]:
+    """Three servers of a cluster, each leading a third of the slots."""
+    with ExitStack() as stack:
+        settings = {"cluster_enabled": True, "cluster_node_timeout": 2000, **config}
+        first, second, third = (stack.enter_context(server(folder / name, **settings)) for name in "abc")
+        for number, node in enumerate((first, second, third)):
+            slots = range(SLOTS * number // 3, SLOTS * (number + 1) // 3)
+            with node.client() as client:
+                client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
+                client.execute_command("CLUSTER ADDSLOTS", *slots)
+                client.execute_command("CLUSTER MEET", "127.0.0.1", first.port)
+        for node in (first, second, third):
+            node.until(lambda node=node: _is_whole(node))
+        yield first, second, third
+
+
+def _is_whole(node: Server) -> bool:
+    with node.client() as client:
+        told: Any = client.execute_command("CLUSTER INFO")
+    return (told["cluster_state"], told["cluster_size"], told["cluster_known_nodes"]) == ("ok", "3", "3")
 
 
 @contextmanager

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import redis
-from redis.exceptions import NoPermissionError
+from redis.asyncio import RedisCluster
+from redis.exceptions import MovedError, NoPermissionError
 
-from tests.redis_servers import acl_server, server, tls_server
+from tests.redis_servers import acl_server, cluster, replicated, server, tls_server
 
 
 def at(url: str, **options: object) -> redis.Redis:
@@ -76,3 +78,34 @@ def test_a_limited_user_reaches_its_own_keys_alone(tmp_path: Path) -> None:
             nobody.get("parley:said")
         with one.client() as keeper:
             assert keeper.get("parley:said") == "hello"
+
+
+def test_sentinels_put_the_replica_in_the_place_of_a_killed_leader_and_lead_clients_there(tmp_path: Path) -> None:
+    with replicated(tmp_path) as pair, ExitStack() as stack:
+        leader, replica = pair.nodes
+        watch = redis.Sentinel([("127.0.0.1", one.port) for one in pair.sentinels], decode_responses=True)
+        for one in watch.sentinels:
+            stack.callback(one.close)
+        client = stack.enter_context(watch.master_for(pair.name))
+        client.set("said", "hello")
+        client.wait(1, 5000)
+        leader.kill()
+        pair.until_led_by(replica)
+        assert client.get("said") == "hello"
+        client.set("said", "hello again")
+        leader.start()
+        leader.until(lambda: leader.info("replication").get("master_link_status") == "up")
+        with at(leader.url) as follower:
+            assert follower.get("said") == "hello again"
+
+
+async def test_a_cluster_spreads_keys_and_says_where_each_is(tmp_path: Path) -> None:
+    with cluster(tmp_path) as nodes:
+        async with RedisCluster.from_url(nodes[0].url, decode_responses=True) as client:
+            for number in range(20):
+                await client.set(f"said:{number}", number)
+            assert [await client.get(f"said:{number}") for number in range(20)] == [str(number) for number in range(20)]
+        held = [node.info("keyspace")["db0"]["keys"] for node in nodes]
+        assert sum(held) == 20 and all(held)
+        with at(nodes[0].url) as one, pytest.raises(MovedError):
+            one.set("foo", "slot 12182 is the third's")
