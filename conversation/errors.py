@@ -146,6 +146,10 @@ class StoreUnavailable(StoreError):
     default_hint = "Check that PARLEY_HOME is writable and the disk has room."
 
 
+class NotSavedYet(StoreUnavailable):
+    """The store is away; what it was to save is kept beside it and saved once it is back."""
+
+
 class ProviderError(ParleyError):
     """One upstream failed. `cause` is the row of providers.causes that decides what happens next."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
 
 from conversation.threads import ThreadSummary
@@ -43,6 +44,18 @@ def snippet(content: str, words: Sequence[str]) -> str:
     start = max(hit.start() - 60, 0) if hit else 0
     shown = " ".join(_CONTROL.sub(" ", content[start : start + 160]).split())
     return ("\u2026" if start else "") + shown + ("\u2026" if start + 160 < len(content) else "")
+
+
+def holds(content: str, words: Sequence[str]) -> bool:
+    """Tell whether a turn holds every word, as the full-text index of SQLite would."""
+    tokens = f" {' '.join(_tokens(content))} "
+    return all(f" {' '.join(_tokens(word))} " in tokens if is_indexed(word) else word in content for word in words)
+
+
+def _tokens(text: str) -> list[str]:
+    """Return the words as SQLite's unicode61 tokenizer has them: letters and digits, folded, without diacritics."""
+    plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+    return re.findall(r"[^\W_]+", plain.casefold())
 
 
 def search(sql: Sql, query: str, workspace: str | None, limit: int, at: Instant) -> list[ThreadSummary]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import builtins
-import re
 import time
-import unicodedata
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from conversation.errors import InvalidInput, StoreUnavailable, ThreadConflict, ThreadExpired, ThreadNotFound
 from conversation.threads import NewTurn, Started, Thread, ThreadSummary, Turn, TurnState, parse_thread_id, title_of
-from memory._search import is_indexed, snippet, words_of
+from memory._search import holds, snippet, words_of
 from memory._sql import Clock, Instant, clean
 
 
@@ -150,7 +148,7 @@ class InProcessThreadStore:
         if not words:
             return await self.list(workspace=workspace, limit=limit)
         found = (
-            (held, next((turn for turn in reversed(held.turns) if _holds(turn.content, words)), None)) for held in self._recent(workspace)
+            (held, next((turn for turn in reversed(held.turns) if holds(turn.content, words)), None)) for held in self._recent(workspace)
         )
         return [_summary(held, snippet(turn.content, words)) for held, turn in found if turn is not None][: max(limit, 0)]
 
@@ -222,15 +220,3 @@ def _summary(held: _Held, text: str | None) -> ThreadSummary:
     """Count the turns that `load` returns, interrupted and pending ones too."""
     turns = len(held.turns) + len(held.pending)
     return ThreadSummary(id=held.id, title=held.title, workspace=held.workspace, turns=turns, updated=held.updated, snippet=text)
-
-
-def _holds(content: str, words: Sequence[str]) -> bool:
-    """Tell whether a turn holds every word, as the full-text index of SQLite would."""
-    tokens = f" {' '.join(_tokens(content))} "
-    return all(f" {' '.join(_tokens(word))} " in tokens if is_indexed(word) else word in content for word in words)
-
-
-def _tokens(text: str) -> builtins.list[str]:
-    """Return the words as SQLite's unicode61 tokenizer has them: letters and digits, folded, without diacritics."""
-    plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
-    return re.findall(r"[^\W_]+", plain.casefold())

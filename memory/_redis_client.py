@@ -1,0 +1,332 @@
+"""The way to Redis: one client per URL, its errors in our words. The only importer of the redis library, on first use.
+
+Every command Parley sends may be sent twice, so that one whose connection broke is sent again. Nothing waits longer than some
+seconds for Redis, and once it was found to be away nobody tries again for half a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import importlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from conversation.errors import InvalidInput, StoreUnavailable
+from memory._redis_scripts import whole
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis, RedisCluster
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+ANSWER_SECONDS = 2.0
+"""How long a command may take before Redis counts as away."""
+CONNECT_SECONDS = 1.0
+AWAY_SECONDS = 0.5
+_TRIES = 3
+_REPLICAS_SECONDS = 2.0
+_DEFAULT_PORT, _SENTINEL_PORT = 6379, 26379
+_PORTS = {"": _DEFAULT_PORT, "sentinel": _SENTINEL_PORT, "cluster": _DEFAULT_PORT}
+_HINT = "Check that Redis runs and that REDIS_URL is right; without REDIS_URL threads are kept in PARLEY_HOME."
+
+
+class Address(NamedTuple):
+    """What a REDIS_URL says. `kind` is empty for one server, or "sentinel" or "cluster"."""
+
+    kind: str
+    hosts: tuple[tuple[str, int], ...]
+    tls: bool
+    user: str | None
+    password: str | None
+    service: str
+    database: int
+    options: dict[str, str]
+    path: str = ""
+    """Of a Unix socket."""
+
+
+def address_of(url: str) -> Address:
+    """Return what a URL says: redis://, rediss:// and unix://, and with +sentinel or +cluster after the first two, such as
+    redis+sentinel://one:26379,two:26379/mymaster/0 and rediss+cluster://user:password@one:7000,two:7000.
+
+    Raises InvalidInput, which does not repeat the URL, for one that makes no sense.
+    """
+    try:
+        return _address(url.strip())
+    except ValueError as error:
+        reason = str(error)
+    forms = "redis://host:6379/0, rediss://user:password@host, redis+sentinel://host:26379/service and redis+cluster://host:7000"
+    raise InvalidInput(f"REDIS_URL cannot be read: {reason}.", hint=f"Forms: {forms}.")
+
+
+def _address(url: str) -> Address:
+    parts = urlsplit(url)
+    scheme, _, kind = parts.scheme.replace("-", "+").partition("+")
+    options = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    if parts.scheme == "unix":
+        return Address("", (), False, None, None, "", int(options.pop("db", "0")), options, path=unquote(parts.path))
+    if scheme not in ("redis", "rediss") or kind not in _PORTS:
+        raise ValueError("it begins with no scheme Redis has")
+    credentials, _, names = parts.netloc.rpartition("@")
+    user, _, password = credentials.partition(":")
+    hosts = tuple(_host(name, _PORTS[kind]) for name in names.split(",") if name)
+    path = [unquote(part) for part in parts.path.split("/") if part]
+    service = path.pop(0) if kind == "sentinel" and path else ""
+    if kind == "sentinel" and not service:
+        raise ValueError("a Sentinel's address ends with the name of its service")
+    database = path[0] if path else options.pop("db", "0")
+    if not database.isdigit():
+        raise ValueError("the database is no number")
+    return Address(
+        kind,
+        hosts or (("localhost", _PORTS[kind]),),
+        scheme == "rediss",
+        unquote(user) or None,
+        unquote(password) or None,
+        service,
+        int(database),
+        options,
+    )
+
+
+def _host(name: str, port: int) -> tuple[str, int]:
+    parts = urlsplit(f"//{name}")
+    return parts.hostname or "localhost", parts.port or port
+
+
+class RedisLink:
+    """A client of one Redis, on the event loop it is first used on. Its methods raise StoreUnavailable."""
+
+    def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._address = address_of(url)
+        self._clock = clock
+        self._client: Redis | RedisCluster | None = None
+        self._opening = asyncio.Lock()
+        self._away_until = 0.0
+        self._away: StoreUnavailable | None = None
+        self._shas: dict[str, str] = {}
+        self._replicas = 0
+        self._asked_replicas = -_REPLICAS_SECONDS
+        self._closed = False
+        self.breaks = 0
+        """How often a connection broke: what was written last may then be lost, when another server took over."""
+
+    @property
+    def is_away(self) -> bool:
+        """Whether Redis could not be reached a moment ago."""
+        return self._clock() < self._away_until
+
+    async def call(self, *command: str | int | float) -> Any:
+        """Return the answer to one command."""
+        return await self._with(lambda client: client.execute_command(*command))
+
+    async def pipe(self, commands: Sequence[Sequence[str | int | float]]) -> list[Any]:
+        """Return the answers to commands that are sent together; each stands for itself."""
+
+        async def send(client: Any) -> list[Any]:
+            pipeline = client.pipeline(transaction=False) if self._address.kind != "cluster" else client.pipeline()
+            for command in commands:
+                pipeline.execute_command(*command)
+            return await pipeline.execute()
+
+        return await self._with(send)
+
+    async def script(self, body: str, keys: Sequence[str], *arguments: str | int | float) -> list[Any]:
+        """Return what a script answers; one the server does not know, after a restart, is sent whole."""
+        from redis.exceptions import NoScriptError
+
+        async def run(client: Any) -> list[Any]:
+            sha = self._shas.get(body)
+            if sha is not None:
+                try:
+                    return await client.execute_command("EVALSHA", sha, len(keys), *keys, *arguments)
+                except NoScriptError:
+                    pass
+            text = whole(body)
+            answer = await client.execute_command("EVAL", text, len(keys), *keys, *arguments)
+            self._shas[body] = _sha(text)
+            return answer
+
+        return await self._with(run)
+
+    async def replicated(self, script: str, keys: Sequence[str], *arguments: str | int | float, within_ms: int) -> tuple[list[Any], bool]:
+        """Return what a script answers, and whether a replica has it as well; True where there is none."""
+        if not await self._has_replicas():
+            return await self.script(script, keys, *arguments), True
+        text = whole(script)
+
+        async def run(client: Any) -> tuple[list[Any], bool]:
+            pipeline = client.pipeline(transaction=False)  # WAIT counts what its own connection wrote
+            pipeline.execute_command("EVAL", text, len(keys), *keys, *arguments)
+            pipeline.execute_command("WAIT", 1, within_ms)
+            answer, copies = await pipeline.execute()
+            return answer, int(copies) > 0
+
+        return await self._with(run)
+
+    async def _has_replicas(self) -> bool:
+        if self._address.kind == "cluster":
+            return False  # each of its nodes has its own, and the library does not say which connection a command went over
+        if self._clock() - self._asked_replicas >= _REPLICAS_SECONDS:
+            told = await self.info("replication")
+            self._replicas, self._asked_replicas = int(told.get("connected_slaves", 0)), self._clock()
+        return self._replicas > 0
+
+    async def info(self, section: str = "default") -> dict[str, Any]:
+        """Return what the server says of itself; of a cluster, one of its nodes."""
+        told = await self.call("INFO", section)
+        one: Any = next(iter(told.values()), None)
+        return cast("dict[str, Any]", one) if isinstance(one, dict) else told
+
+    async def aclose(self) -> None:
+        """Close every connection; later calls raise StoreUnavailable."""
+        self._closed = True
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    # --- underneath ------------------------------------------------------------------------------------------------
+
+    async def _with(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        if self._closed:
+            raise StoreUnavailable("The thread store is closed.", hint="The server is shutting down.")
+        if self._away is not None and self.is_away:
+            raise StoreUnavailable(self._away.message, hint=self._away.hint)
+        with self._translated():
+            found = await self._tried(work)
+        self._away = None
+        return found
+
+    async def _tried(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        """Return what `work` returns, tried again at once on another connection when one breaks."""
+        client = self._client or await self._opened()
+        for _ in range(_TRIES - 1):
+            try:
+                return await work(client)
+            except Exception as error:
+                if not _is_broken(error):
+                    raise
+                self.breaks += 1
+        return await work(client)
+
+    async def _opened(self) -> Redis | RedisCluster:
+        async with self._opening:
+            if self._client is None:
+                await asyncio.to_thread(importlib.import_module, "redis.asyncio")
+                self._client = await _client(self._address)
+        return self._client
+
+    @contextmanager
+    def _translated(self) -> Generator[None]:
+        try:
+            yield
+        except Exception as error:
+            found, is_away = in_our_words(error)
+            if is_away:
+                self._away, self._away_until = found, self._clock() + AWAY_SECONDS
+            raise found from None
+
+
+async def _client(address: Address) -> Redis | RedisCluster:
+    """Return a client of the address; of a cluster's when the one server that is named is part of one."""
+    from redis.asyncio import Redis
+
+    if address.kind == "cluster":
+        return _cluster(address)
+    if address.kind == "sentinel":
+        return _sentinel(address)
+    options = _options(address)
+    if address.path:
+        return Redis(unix_socket_path=address.path, db=address.database, **options)
+    host, port = address.hosts[0]
+    client: Any = Redis(host=host, port=port, db=address.database, **options)
+    told: Any = await client.info("cluster")
+    if not told.get("cluster_enabled"):
+        return client
+    await client.aclose()
+    return _cluster(address)
+
+
+def _cluster(address: Address) -> RedisCluster:
+    from redis.asyncio import RedisCluster
+    from redis.asyncio.cluster import ClusterNode
+
+    return RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in address.hosts], **_options(address))
+
+
+def _sentinel(address: Address) -> Redis:
+    from redis.asyncio.sentinel import Sentinel
+
+    options = _options(address)
+    asking = {"socket_timeout": CONNECT_SECONDS, "password": address.options.get("sentinel_password")}
+    sentinel: Any = Sentinel(list(address.hosts), sentinel_kwargs={name: value for name, value in asking.items() if value})
+    return sentinel.master_for(address.service, db=address.database, **options)
+
+
+def _options(address: Address) -> dict[str, Any]:
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    tls: dict[str, Any] = {name: value for name, value in address.options.items() if name.startswith("ssl_")}
+    if "ssl_check_hostname" in tls:
+        tls["ssl_check_hostname"] = str(tls["ssl_check_hostname"]).lower() not in ("false", "no", "0")
+    return {
+        "username": address.user,
+        "password": address.password,
+        "socket_timeout": ANSWER_SECONDS,
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "decode_responses": True,
+        "retry": Retry(NoBackoff(), 0),
+        **({"ssl": True, **tls} if address.tls else {}),
+    }
+
+
+_WORDS: tuple[tuple[str, str, str, bool], ...] = (
+    ("NoPermissionError", "The Redis user may not do what threads need.", "Its ACL has to allow the keys ~parley:*; see README.", False),
+    ("AuthenticationError", "Redis does not take the user and password of REDIS_URL.", "Correct them in REDIS_URL.", True),
+    ("AuthorizationError", "Redis does not take the user and password of REDIS_URL.", "Correct them in REDIS_URL.", True),
+    ("BusyLoadingError", "Redis is still loading its data.", "Try again in a moment.", True),
+    ("OutOfMemoryError", "Redis is out of memory.", "Raise its maxmemory, or delete threads that are not needed.", False),
+    ("ReadOnlyError", "This Redis is a replica, which takes no writes.", "Name its primary in REDIS_URL, or its Sentinels.", True),
+    ("ClusterDownError", "The Redis cluster is down.", _HINT, True),
+    ("TimeoutError", f"Redis did not answer within {ANSWER_SECONDS:g} s.", _HINT, True),
+    ("MasterNotFoundError", "The Sentinels know of no primary.", _HINT, True),
+)  # fmt: skip
+"""By the class of the library's error: what is wrong, what to do, and whether Redis counts as away. Its own words may hold addresses."""
+
+
+def _is_broken(error: Exception) -> bool:
+    """Tell whether it was the connection that failed: the server may be there all the same."""
+    from redis import exceptions
+
+    refusals = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.BusyLoadingError)
+    return isinstance(error, exceptions.ConnectionError) and not isinstance(error, refusals)
+
+
+def in_our_words(error: Exception) -> tuple[StoreUnavailable, bool]:
+    """Return the error for one of the library's, and whether Redis cannot be reached. Raises what is not the library's."""
+    from redis.exceptions import RedisClusterException, RedisError, ResponseError
+
+    if not isinstance(error, RedisError | RedisClusterException | OSError):
+        raise error
+    kinds = [one.__name__ for one in type(error).__mro__]
+    for kind, said, hint, is_away in _WORDS:
+        if kind in kinds:
+            return StoreUnavailable(said, hint=hint), is_away
+    text = str(error)
+    if text.startswith(("OOM", "MISCONF", "NOREPLICAS")):
+        hint = "See what its log says of memory, disk and replicas."
+        return StoreUnavailable(f"Redis refuses to write ({text.split()[0]}).", hint=hint), False
+    if isinstance(error, ResponseError):
+        return StoreUnavailable(f"Redis refused a command ({type(error).__name__})."), False
+    return StoreUnavailable("Redis cannot be reached.", hint=_HINT), True
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()

@@ -1,0 +1,177 @@
+"""The steps on a thread in Redis that have to be one, as Lua: https://redis.io/docs/latest/develop/programmability/eval-intro/
+
+All keys of a thread bear its id as hash tag, so that they lie on one node of a cluster. A turn is JSON that nobody here looks into,
+under a letter for its state (d: done, i: interrupted); its number is its place in the list, so that numbers have no gaps and no two
+turns have the same. What is known of an exchange is a line of words: `p <owner> <begun>` while it is pending, then `d` or `i` with
+`<first turn> <how many>`. Every step may be repeated and then does nothing. What a thread holds is shown as its fields, its landed
+turns, and of each exchange under way what is known of it and what was asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+PREFIX = "parley"
+_NAMES = ("thread", "turns", "exchanges", "asked", "pending", "files", "gone")
+
+_HEAD = """
+local thread, turns, exchanges, asked, pending, files, gone = unpack(KEYS)
+local function words(text)
+  local found = {}
+  for word in string.gmatch(text, '%S+') do found[#found + 1] = word end
+  return found
+end
+local function missing()
+  return {'gone', redis.call('GET', gone) or ''}
+end
+local function kept(ttl)
+  if tonumber(ttl) > 0 then
+    for number, key in ipairs(KEYS) do
+      if key ~= gone then redis.call('PEXPIRE', key, ttl) end
+    end
+  end
+end
+local function shown(last, without)
+  local waiting = {}
+  for _, id in ipairs(redis.call('LRANGE', pending, 0, -1)) do
+    if id ~= without then
+      waiting[#waiting + 1] = {redis.call('HGET', exchanges, id), redis.call('HGET', asked, id)}
+    end
+  end
+  return {'ok', redis.call('HGETALL', thread), last == 0 and {} or redis.call('LRANGE', turns, 0, last - 1), waiting}
+end
+local function land(id, state, answers)
+  local first = redis.call('RPUSH', turns, state .. redis.call('HGET', asked, id))
+  for _, answer in ipairs(answers) do redis.call('RPUSH', turns, state .. answer) end
+  redis.call('HDEL', asked, id)
+  redis.call('LREM', pending, 1, id)
+  redis.call('HSET', exchanges, id, state .. ' ' .. first .. ' ' .. (1 + #answers))
+  return first
+end
+"""
+
+PUT = """
+-- ARGV: ttl, number of files, then each its name and content. Files are there before the turns that name them.
+for number = 1, tonumber(ARGV[2]) do redis.call('HSETNX', files, ARGV[1 + 2 * number], ARGV[2 + 2 * number]) end
+kept(ARGV[1])
+return {'ok'}
+"""
+
+MAKE = """
+-- ARGV: ttl, number of fields, fields and values of the thread, then its turns.
+if redis.call('EXISTS', thread) == 0 then
+  local fields = tonumber(ARGV[2])
+  for number = 3, 1 + 2 * fields, 2 do redis.call('HSET', thread, ARGV[number], ARGV[number + 1]) end
+  for number = 3 + 2 * fields, #ARGV do redis.call('RPUSH', turns, ARGV[number]) end
+  redis.call('SET', gone, 'expired')
+  kept(ARGV[1])
+end
+return {'ok'}
+"""
+
+BEGIN = """
+-- ARGV: ttl, now, cutoff, exchange, owner, begun, the caller's turn, the last turn there should be or ''.
+local id, updated = ARGV[4], redis.call('HGET', thread, 'updated')
+if not updated then return missing() end
+local known = redis.call('HGET', exchanges, id)
+if not known then
+  if updated < ARGV[3] then return {'gone', 'expired'} end
+  local last = redis.call('LLEN', turns)
+  if ARGV[8] ~= '' and tonumber(ARGV[8]) ~= last then return {'conflict', last} end
+  redis.call('HSET', exchanges, id, 'p ' .. ARGV[5] .. ' ' .. ARGV[6])
+  redis.call('HSET', asked, id, ARGV[7])
+  redis.call('RPUSH', pending, id)
+  redis.call('HSET', exchanges, id .. ' then', last)
+  redis.call('HSET', thread, 'updated', ARGV[2])
+  kept(ARGV[1])
+end
+return shown(tonumber(redis.call('HGET', exchanges, id .. ' then') or redis.call('LLEN', turns)), id)
+"""
+
+COMPLETE = """
+-- ARGV: ttl, now, exchange, then the answers.
+local known = redis.call('HGET', exchanges, ARGV[3])
+if not known then return missing() end
+local state = string.sub(known, 1, 1)
+if state == 'i' then return {'interrupted'} end
+if state == 'p' then
+  local answers = {}
+  for number = 4, #ARGV do answers[#answers + 1] = ARGV[number] end
+  land(ARGV[3], 'd', answers)
+  redis.call('HSET', thread, 'updated', ARGV[2])
+  kept(ARGV[1])
+end
+local found = words(redis.call('HGET', exchanges, ARGV[3]))
+return {'ok', found[2], redis.call('LRANGE', turns, found[2] - 1, found[2] + found[3] - 2), redis.call('HGET', thread, 'workspace')}
+"""
+
+INTERRUPT = """
+-- ARGV: exchange.
+local known = redis.call('HGET', exchanges, ARGV[1])
+if known and string.sub(known, 1, 1) == 'p' then land(ARGV[1], 'i', {}) end
+return {'ok'}
+"""
+
+APPEND = """
+-- ARGV: ttl, cutoff, the turn's own id, the turn.
+local updated = redis.call('HGET', thread, 'updated')
+if not updated then return missing() end
+if updated < ARGV[2] then return {'gone', 'expired'} end
+local known = redis.call('HGET', exchanges, ARGV[3])
+if not known then
+  local first = redis.call('RPUSH', turns, 'd' .. ARGV[4])
+  known = 'd ' .. first .. ' 1'
+  redis.call('HSET', exchanges, ARGV[3], known)
+  kept(ARGV[1])
+end
+local found = words(known)
+return {'ok', found[2], redis.call('LRANGE', turns, found[2] - 1, found[2] - 1)}
+"""
+
+LAND = """
+-- ARGV: ttl, exchange, when it was completed, number of fields, fields and values of the thread, the caller's turn, then the answers.
+-- What was said while Redis was away: the thread is made if it was never here, and stays gone if it was deleted since.
+local id, fields = ARGV[2], tonumber(ARGV[4])
+if redis.call('EXISTS', thread) == 0 then
+  if redis.call('EXISTS', gone) == 1 then return missing() end
+  for number = 5, 3 + 2 * fields, 2 do redis.call('HSET', thread, ARGV[number], ARGV[number + 1]) end
+  redis.call('SET', gone, 'expired')
+end
+local known = redis.call('HGET', exchanges, id)
+if not known or string.sub(known, 1, 1) ~= 'd' then
+  -- One that was taken for dead meanwhile keeps its interrupted turn as well, since turns are only added.
+  redis.call('HSET', asked, id, ARGV[5 + 2 * fields])
+  local answers = {}
+  for number = 6 + 2 * fields, #ARGV do answers[#answers + 1] = ARGV[number] end
+  land(id, 'd', answers)
+  if redis.call('HGET', thread, 'updated') < ARGV[3] then redis.call('HSET', thread, 'updated', ARGV[3]) end
+  kept(ARGV[1])
+end
+return {'ok', redis.call('HGET', thread, 'workspace')}
+"""
+
+LOAD = """
+-- ARGV: cutoff.
+local updated = redis.call('HGET', thread, 'updated')
+if not updated then return missing() end
+if updated < ARGV[1] then return {'gone', 'expired'} end
+return shown(redis.call('LLEN', turns), '')
+"""
+
+DELETE = """
+-- ARGV: none.
+if redis.call('EXISTS', thread) == 0 then return missing() end
+redis.call('DEL', thread, turns, exchanges, asked, pending, files)
+redis.call('SET', gone, 'deleted')
+return {'ok'}
+"""
+
+
+def whole(body: str) -> str:
+    """Return a script with what all of them share."""
+    return _HEAD + body
+
+
+def keys_of(thread_id: str) -> Sequence[str]:
+    """Return the keys of a thread, in the order the scripts take them."""
+    return [f"{PREFIX}:{{{thread_id}}}:{name}" for name in _NAMES]

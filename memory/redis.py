@@ -1,0 +1,489 @@
+"""Threads in Redis, for many machines: https://redis.io. One of memory/'s stores; which one is used says REDIS_URL.
+
+A thread is a list that is only added to, by scripts that are one step each (memory._redis_scripts). Two sorted sets, of all threads
+and of each workspace's, are what lists are read from: a thread is entered before it is made, and one that is not there is passed
+over, so that a break in between loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import hashlib
+import time
+import uuid
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import Field
+
+from conversation.errors import InvalidInput, StoreError, ThreadConflict, ThreadExpired, ThreadNotFound
+from conversation.messages import Frozen
+from conversation.threads import NewTurn, Started, Thread, ThreadSummary, Turn, parse_thread_id, title_of
+from memory import _redis_scripts as scripts
+from memory._redis_client import RedisLink
+from memory._redis_owner import Heartbeat
+from memory._redis_turns import Kept, contents, numbered, written
+from memory._search import holds, snippet, words_of
+from memory._sql import Clock, Instant, clean
+
+_ALL = f"{scripts.PREFIX}:threads"
+_ORDER = f"{scripts.PREFIX}:made"
+_KEPT_SECONDS = 86_400
+"""How much longer than its time to live a thread's keys are kept, since its time is counted by the clocks of clients."""
+_EXCHANGE_SECONDS = 30 * 86_400
+"""How long it is known which thread an exchange is in: somebody may still repeat it."""
+_LISTED_AT_ONCE = 100
+MOST_SEARCHED = 2_000
+"""Threads, the ones used last: there is no index of words in Redis."""
+_LARGE_ROWS = 500
+_COPIED_MS = 100
+"""How long an answer waits for a replica to have it; one that is slower is kept in the spool meanwhile."""
+
+
+class _Head(NamedTuple):
+    """A thread without its turns."""
+
+    id: str
+    title: str
+    workspace: str
+    created: str
+    updated: str
+    parent_id: str | None
+    parent_seq: int | None
+    made: int
+
+    @classmethod
+    def of(cls, fields: dict[str, str]) -> _Head:
+        parent = fields.get("parent_seq")
+        return cls(
+            fields["id"],
+            fields["title"],
+            fields["workspace"],
+            fields["created"],
+            fields["updated"],
+            fields.get("parent_id"),
+            None if parent is None else int(parent),
+            int(fields.get("made", 0)),
+        )
+
+
+class Said(Frozen):
+    """A whole exchange on its way into Redis. `turns` are the caller's and the answers, as they are kept there; times are ISO 8601."""
+
+    exchange_id: str
+    thread_id: str
+    title: str
+    workspace: str
+    begun: str
+    completed: str
+    turns: tuple[str, ...]
+    files: dict[str, str] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, started: Started, asked: NewTurn, answers: Sequence[NewTurn], *, begun: str, completed: str) -> Said:
+        """Return the exchange that was begun so and has been answered."""
+        own = started.exchange_id
+        texts = [written(asked, uid=f"{own}:0", exchange_id=own, at=begun)]
+        texts += [written(turn, uid=f"{own}:{number}", exchange_id=own, at=completed) for number, turn in enumerate(answers, 1)]
+        thread = started.thread
+        return cls(
+            exchange_id=own,
+            thread_id=thread.id,
+            title=thread.title,
+            workspace=thread.workspace,
+            begun=begun,
+            completed=completed,
+            turns=tuple(texts),
+            files=contents([asked, *answers]),
+        )
+
+
+class RedisThreadStore:
+    """A ThreadStore shared by all processes of all machines that name the same Redis.
+
+    `folder` is where this machine's processes show that they are alive; the other arguments are what they are of SqliteThreadStore.
+    """
+
+    def __init__(self, link: RedisLink, folder: Path, *, ttl_days: float | None = None, clock: Clock = time.time) -> None:
+        self._link = link
+        self._owners = Heartbeat(link, folder)
+        self._ttl_days = ttl_days
+        self._clock = clock
+        self._pending: dict[str, str] = {}
+        """Exchanges of this process that are under way, and their threads."""
+        self._leaving: set[asyncio.Future[None]] = set()
+
+    async def begin(
+        self,
+        turn: NewTurn,
+        *,
+        workspace: str,
+        thread_id: str | None = None,
+        branch_from: int | None = None,
+        exchange_id: str | None = None,
+        expected_seq: int | None = None,
+    ) -> Started:
+        if branch_from is not None and thread_id is None:
+            raise InvalidInput("branch_from needs the continuation_id of the thread to branch from.")
+        at, known = self._now(), None if thread_id is None else parse_thread_id(thread_id)
+        exchange = str(uuid.uuid4()) if exchange_id is None else clean(exchange_id)
+        made = await self._before(exchange, known)
+        if made is None and (known is None or branch_from is not None):
+            made = await self._made(turn, clean(workspace), known, branch_from, exchange, expected_seq, at)
+            expected_seq = None
+        target = made or known
+        assert target is not None  # noqa: S101 - a thread is named or has been made
+        owner = await self._owners.mine()
+        self._pending[exchange] = target
+        try:
+            return await self._begun(target, exchange, turn, owner, at, expected_seq)
+        except asyncio.CancelledError:
+            # Nobody will complete it; without this it would look pending for as long as this process lives.
+            self._abandon(exchange)
+            raise
+        except Exception:
+            self._pending.pop(exchange, None)
+            raise
+
+    async def _begun(self, thread_id: str, exchange: str, turn: NewTurn, owner: str, at: Instant, expected: int | None) -> Started:
+        await self._put_files(thread_id, [turn])
+        asked = written(turn, uid=f"{exchange}:0", exchange_id=exchange, at=at.now)
+        answer = await self._link.script(
+            scripts.BEGIN,
+            scripts.keys_of(thread_id),
+            *(self._ttl_ms, at.now, at.cutoff, exchange, owner, at.now, asked, "" if expected is None else expected),
+        )
+        thread = await self._shown(thread_id, answer)
+        await self._index(thread, exchange)
+        return Started(exchange_id=exchange, thread=thread)
+
+    async def complete(self, exchange_id: str, answers: Sequence[NewTurn]) -> tuple[Turn, ...]:
+        turns, _ = await self.completed(exchange_id, answers)
+        return turns
+
+    async def completed(self, exchange_id: str, answers: Sequence[NewTurn]) -> tuple[tuple[Turn, ...], bool]:
+        """Do what `complete` does, and tell whether a replica has it as well, where there is one."""
+        exchange, at = clean(exchange_id), self._now()
+        thread_id = await self._thread_of(exchange)
+        if thread_id is None:
+            raise ThreadNotFound("The exchange is not there: its thread was deleted or has expired.")
+        await self._put_files(thread_id, answers)
+        texts = [written(turn, uid=f"{exchange}:{number}", exchange_id=exchange, at=at.now) for number, turn in enumerate(answers, 1)]
+        answer, is_copied = await self._link.replicated(
+            scripts.COMPLETE, scripts.keys_of(thread_id), self._ttl_ms, at.now, exchange, *texts, within_ms=_COPIED_MS
+        )
+        turns = await self._landed(thread_id, answer)
+        self._pending.pop(exchange, None)
+        with suppress(StoreError):  # the exchange has landed; the next one puts the lists right
+            await self._link.pipe(_entries(thread_id, answer[3], at.now))
+        return turns, is_copied
+
+    async def land(self, said: Said) -> bool:
+        """Land an exchange that was said while Redis was away, once however often it is called; tell whether a replica has it as well.
+
+        Raises ThreadNotFound and ThreadExpired for one whose thread is gone since.
+        """
+        keys = scripts.keys_of(said.thread_id)
+        if said.files:
+            parts = [part for pair in said.files.items() for part in pair]
+            await self._link.script(scripts.PUT, keys, self._ttl_ms, len(said.files), *parts)
+        fields = {
+            **{"id": said.thread_id, "title": said.title, "workspace": said.workspace},
+            **{"created": said.begun, "updated": said.completed, "made": 0},
+        }
+        parts = [part for pair in fields.items() for part in pair]
+        answer, is_copied = await self._link.replicated(
+            *(scripts.LAND, keys, self._ttl_ms, said.exchange_id, said.completed, len(fields), *parts, *said.turns), within_ms=_COPIED_MS
+        )
+        _, workspace = _checked(answer)
+        known = ("SET", _exchange_key(said.exchange_id), said.thread_id, "EX", _EXCHANGE_SECONDS)
+        await self._link.pipe([known, *_entries(said.thread_id, workspace, said.completed)])
+        return is_copied
+
+    async def interrupt(self, exchange_id: str) -> None:
+        exchange = clean(exchange_id)
+        thread_id = await self._thread_of(exchange)
+        if thread_id is not None:
+            await self._link.script(scripts.INTERRUPT, scripts.keys_of(thread_id), exchange)
+        self._pending.pop(exchange, None)
+
+    async def append(self, thread_id: str, turn: NewTurn, *, uid: str) -> Turn:
+        known, own, at = parse_thread_id(thread_id), clean(uid), self._now()
+        await self._put_files(known, [turn])
+        text = written(turn, uid=own, exchange_id=own, at=at.now)
+        answer = await self._link.script(scripts.APPEND, scripts.keys_of(known), self._ttl_ms, at.cutoff, own, text)
+        return (await self._landed(known, answer))[0]
+
+    async def restore(self, turns: Sequence[Turn], *, workspace: str) -> str:
+        at, thread_id = self._now(), str(uuid.uuid4())
+        head = await self._entered(thread_id, title_of(turns[0].content), clean(workspace), at)
+        rows = [
+            ("d" if turn.state == "done" else "i")
+            + written(turn, uid=f"{thread_id}:{seq}", exchange_id=turn.exchange_id, at=turn.at or at.now)
+            for seq, turn in enumerate(turns, 1)
+        ]
+        await self._put_files(thread_id, turns)
+        await self._make(thread_id, head, rows)
+        return thread_id
+
+    async def load(self, thread_id: str) -> Thread:
+        known = parse_thread_id(thread_id)
+        thread, dead = await self._read(known)
+        if dead:
+            await self._interrupt(known, dead)
+            thread, _ = await self._read(known)
+        return thread
+
+    async def list(self, *, workspace: str | None, limit: int = 20) -> builtins.list[ThreadSummary]:
+        found: builtins.list[ThreadSummary] = []
+        async with aclosing(self._recent(workspace)) as recent:
+            async for head, count in recent:
+                if len(found) >= limit:
+                    break
+                found.append(_summary(head, count, None))
+        return found
+
+    async def search(self, query: str, *, workspace: str | None, limit: int = 20) -> builtins.list[ThreadSummary]:
+        words = words_of(query)
+        if not words:
+            return await self.list(workspace=workspace, limit=limit)
+        found: builtins.list[ThreadSummary] = []
+        looked = 0
+        async with aclosing(self._recent(workspace)) as recent:
+            async for head, count in recent:
+                if len(found) >= limit or looked >= MOST_SEARCHED:
+                    break
+                looked += 1
+                text = await self._holding(head.id, words)
+                if text is not None:
+                    found.append(_summary(head, count, snippet(text, words)))
+        return found
+
+    async def delete(self, thread_id: str) -> None:
+        known = parse_thread_id(thread_id)
+        where = await self._link.call("HGET", scripts.keys_of(known)[0], "workspace")
+        answer = await self._link.script(scripts.DELETE, scripts.keys_of(known))
+        if answer[0] == "gone":
+            raise ThreadNotFound(_gone(answer).message)
+        await self._link.pipe([("ZREM", _ALL, known), ("ZREM", _of_workspace(where or ""), known)])
+
+    async def ping(self) -> None:
+        await self._link.call("SET", f"{scripts.PREFIX}:ping", self._now().now)
+
+    async def aclose(self) -> None:
+        with suppress(StoreError):
+            if self._leaving:
+                await asyncio.wait(self._leaving)
+            for exchange, thread_id in list(self._pending.items()):
+                await self._interrupt(thread_id, [exchange])
+        await self._owners.aclose()
+        await self._link.aclose()
+
+    # --- making threads --------------------------------------------------------------------------------------------
+
+    async def _made(
+        self,
+        turn: NewTurn,
+        workspace: str,
+        source: str | None,
+        branch_from: int | None,
+        exchange: str,
+        expected: int | None,
+        at: Instant,
+    ) -> str:
+        """Return the id of a new thread, empty or with the first turns of another."""
+        thread = None if source is None else (await self._read(source))[0]
+        landed = () if thread is None else tuple(turn for turn in thread.turns if turn.state != "pending")
+        last = len(landed)
+        if expected is not None and expected != last:
+            raise ThreadConflict(f"The thread stands at turn {last}, not at turn {expected}.")
+        if branch_from is not None and not 1 <= branch_from <= last:
+            raise InvalidInput(f"branch_from is {branch_from}, but the thread has the turns 1 to {last}.")
+        thread_id = await self._claimed(exchange)
+        head = await self._entered(thread_id, title_of(turn.content), workspace, at, source, branch_from)
+        copied = landed[: branch_from or 0]
+        rows = [
+            ("d" if one.state == "done" else "i") + written(one, uid=f"{thread_id}:{one.seq}", exchange_id=one.exchange_id, at=one.at)
+            for one in copied
+        ]
+        await self._put_files(thread_id, copied)
+        await self._make(thread_id, head, rows)
+        return thread_id
+
+    async def _claimed(self, exchange: str) -> str:
+        """Return the id of the thread an exchange begins: of two that begin it at once both have the same."""
+        mine, key = str(uuid.uuid4()), _exchange_key(exchange)
+        answers = await self._link.pipe([("SET", key, mine, "NX", "EX", _EXCHANGE_SECONDS), ("GET", key)])
+        return str(answers[1])
+
+    async def _entered(
+        self, thread_id: str, title: str, workspace: str, at: Instant, parent: str | None = None, parent_seq: int | None = None
+    ) -> dict[str, str | int]:
+        """Enter a thread that is about to be made into the lists, and return its fields."""
+        answers = await self._link.pipe([("INCR", _ORDER), *_entries(thread_id, workspace, at.now)])
+        named = {"id": thread_id, "title": title, "workspace": workspace, "created": at.now, "updated": at.now, "made": int(answers[0])}
+        return {**named, **({"parent_id": parent, "parent_seq": parent_seq or 0} if parent is not None else {})}
+
+    async def _make(self, thread_id: str, head: dict[str, str | int], rows: Sequence[str]) -> None:
+        fields = [part for pair in head.items() for part in pair]
+        await self._link.script(scripts.MAKE, scripts.keys_of(thread_id), self._ttl_ms, len(head), *fields, *rows)
+
+    async def _put_files(self, thread_id: str, turns: Sequence[NewTurn]) -> None:
+        files = contents(turns)
+        if files:
+            parts = [part for pair in files.items() for part in pair]
+            await self._link.script(scripts.PUT, scripts.keys_of(thread_id), self._ttl_ms, len(files), *parts)
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    async def _read(self, thread_id: str) -> tuple[Thread, builtins.list[str]]:
+        """Return a thread, and those of its pending exchanges whose process is gone."""
+        answer = await self._link.script(scripts.LOAD, scripts.keys_of(thread_id), self._now().cutoff)
+        thread = await self._shown(thread_id, answer)
+        pending = [turn.exchange_id for turn in thread.turns if turn.state == "pending"]
+        return thread, await self._dead(zip(pending, (known for known, _ in answer[3]), strict=True))
+
+    async def _shown(self, thread_id: str, answer: Sequence[Any]) -> Thread:
+        """Return the thread that a script has shown."""
+        _, fields, rows, waiting = _checked(answer)
+        if len(rows) > _LARGE_ROWS:
+            kept = await asyncio.to_thread(_parsed, rows)
+        else:
+            kept = _parsed(rows)
+        kept += [Kept(asked, "pending") for _, asked in waiting]
+        turns = numbered(kept, await self._files(thread_id, kept))
+        head = _Head.of(dict(zip(fields[::2], fields[1::2], strict=True)))
+        return Thread(**{name: value for name, value in head._asdict().items() if name != "made"}, turns=turns)
+
+    async def _landed(self, thread_id: str, answer: Sequence[Any]) -> tuple[Turn, ...]:
+        _, first, rows, *_ = _checked(answer)
+        kept = _parsed(rows)
+        return numbered(kept, await self._files(thread_id, kept), int(first))
+
+    async def _files(self, thread_id: str, kept: Sequence[Kept]) -> dict[str, str]:
+        names = list(dict.fromkeys(name for one in kept for name in one.files))
+        if not names:
+            return {}
+        return dict(zip(names, await self._link.call("HMGET", scripts.keys_of(thread_id)[5], *names), strict=True))
+
+    async def _recent(self, workspace: str | None) -> AsyncGenerator[tuple[_Head, int]]:
+        """Yield threads that are there, last used first, with the number of their turns."""
+        at, key = self._now(), _ALL if workspace is None else _of_workspace(clean(workspace))
+        start = 0
+        while ids := await self._link.call("ZREVRANGE", key, start, start + _LISTED_AT_ONCE - 1):
+            start += len(ids)
+            keys = [scripts.keys_of(thread_id) for thread_id in ids]
+            asked = [[("HGETALL", one[0]), ("LLEN", one[1]), ("LLEN", one[4])] for one in keys]
+            told = await self._link.pipe([command for commands in asked for command in commands])
+            rows = [(_Head.of(fields), landed + waiting) for fields, landed, waiting in zip(*[iter(told)] * 3, strict=True) if fields]
+            for head, count in sorted(rows, key=lambda row: (row[0].updated, row[0].made), reverse=True):
+                if head.updated >= at.cutoff:
+                    yield head, count
+
+    async def _holding(self, thread_id: str, words: Sequence[str]) -> str | None:
+        """Return the newest landed turn of a thread that holds every word."""
+        rows = await self._link.call("LRANGE", scripts.keys_of(thread_id)[1], 0, -1)
+
+        def look() -> str | None:
+            texts = (Kept.landed(row).content for row in reversed(rows))
+            return next((text for text in texts if holds(text, words)), None)
+
+        return await asyncio.to_thread(look)
+
+    # --- the rest --------------------------------------------------------------------------------------------------
+
+    async def _thread_of(self, exchange: str) -> str | None:
+        return self._pending.get(exchange) or await self._link.call("GET", _exchange_key(exchange))
+
+    async def _before(self, exchange: str, thread_id: str | None) -> str | None:
+        """Return the thread an exchange is in already, after the exchanges of a thread are interrupted whose process is gone."""
+        asked: builtins.list[Sequence[str | int]] = [("GET", _exchange_key(exchange))]
+        if thread_id is not None:
+            asked.append(("LRANGE", scripts.keys_of(thread_id)[4], 0, -1))
+        found, *waiting = await self._link.pipe(asked)
+        if thread_id is not None and waiting[0]:
+            told = await self._link.call("HMGET", scripts.keys_of(thread_id)[2], *waiting[0])
+            await self._interrupt(thread_id, await self._dead(zip(waiting[0], told, strict=True)))
+        return found
+
+    async def _dead(self, known: Iterable[tuple[str, str | None]]) -> builtins.list[str]:
+        """Return which of these pending exchanges, each with what is known of it, have nobody any more who completes them."""
+        owners = {exchange: text.split()[1] for exchange, text in known if text and text.startswith("p ")}
+        gone = {owner for owner in set(owners.values()) if await self._owners.is_dead(owner)}
+        return [exchange for exchange, owner in owners.items() if owner in gone]
+
+    async def _interrupt(self, thread_id: str, exchanges: Iterable[str]) -> None:
+        for exchange in exchanges:
+            await self._link.script(scripts.INTERRUPT, scripts.keys_of(thread_id), exchange)
+
+    async def _index(self, thread: Thread, exchange: str) -> None:
+        """Note which thread an exchange is in, and that the thread is in use."""
+        known = ("SET", _exchange_key(exchange), thread.id, "EX", _EXCHANGE_SECONDS)
+        await self._link.pipe([known, *_entries(thread.id, thread.workspace, thread.updated)])
+
+    def _abandon(self, exchange: str) -> None:
+        """Interrupt an exchange in the background."""
+        async def interrupt() -> None:
+            with suppress(StoreError):
+                await self.interrupt(exchange)
+
+        leaving = asyncio.ensure_future(interrupt())
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+
+    def _now(self) -> Instant:
+        return Instant.of(self._clock(), self._ttl_days)
+
+    @property
+    def _ttl_ms(self) -> int:
+        return 0 if self._ttl_days is None else int((self._ttl_days * 86_400 + _KEPT_SECONDS) * 1_000)
+
+
+def _parsed(rows: Iterable[str]) -> list[Kept]:
+    return [Kept.landed(row) for row in rows]
+
+
+def _checked(answer: Sequence[Any]) -> Sequence[Any]:
+    """Return what a script answered. Raises what it says is wrong."""
+    match answer[0]:
+        case "gone":
+            raise _gone(answer)
+        case "conflict":
+            raise ThreadConflict(f"The thread stands at turn {answer[1]}, not at the turn that was expected.")
+        case "interrupted":
+            raise ThreadConflict("The exchange was interrupted before its answer came.")
+        case _:
+            return answer
+
+
+def _gone(answer: Sequence[Any]) -> ThreadNotFound | ThreadExpired:
+    match answer[1]:
+        case "expired":
+            return ThreadExpired("The thread has expired.")
+        case "deleted":
+            return ThreadNotFound("The thread has been deleted.")
+        case _:
+            return ThreadNotFound("There is no thread with this continuation_id.")
+
+
+def _entries(thread_id: str, workspace: str, at: str) -> list[Sequence[str | float]]:
+    """Return the commands that enter a thread into the lists, as used at a time."""
+    score = datetime.fromisoformat(at).timestamp()
+    return [("ZADD", _ALL, score, thread_id), ("ZADD", _of_workspace(workspace), score, thread_id)]
+
+
+def _of_workspace(workspace: str) -> str:
+    digest = hashlib.blake2b(workspace.encode(), digest_size=16).hexdigest()
+    return f"{_ALL}:{digest}"
+
+
+def _exchange_key(exchange: str) -> str:
+    return f"{scripts.PREFIX}:exchange:{exchange}"
+
+
+def _summary(head: _Head, turns: int, text: str | None) -> ThreadSummary:
+    return ThreadSummary(id=head.id, title=head.title, workspace=head.workspace, turns=turns, updated=head.updated, snippet=text)

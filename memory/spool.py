@@ -1,0 +1,319 @@
+"""What was said while Redis was away: kept in the state folder, and landed there once it is back, each exchange once.
+
+While Redis is away a new thread can be begun, and one that this process has seen can be gone on with; the answers say that they are
+not saved. Exchanges that no replica has yet are kept here as well, and those of the last seconds in memory: whatever server a
+connection comes back to, they are landed on it again, which changes nothing where they are there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import fcntl
+import logging
+import os
+import time
+import uuid
+from collections import OrderedDict, deque
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from conversation.errors import CallerError, NotSavedYet, StoreError, StoreUnavailable
+from conversation.threads import NewTurn, Started, Thread, ThreadSummary, Turn, parse_thread_id, title_of
+from memory._home import private_folder
+from memory._redis_client import RedisLink
+from memory._sql import Clock, clean, stamp
+from memory.redis import RedisThreadStore, Said
+
+log = logging.getLogger(__name__)
+
+_KNOWN_THREADS = 64
+_RECENT_SECONDS = 15.0
+"""So long the last exchanges are kept in memory: longer than it takes until another server is the primary."""
+_AGAIN_SECONDS = 1.0
+
+
+class Spool:
+    """Exchanges in files of a folder, in the order they were completed. Every method may raise OSError."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def names(self) -> list[str]:
+        """Return what is there, the oldest first."""
+        try:
+            return sorted(name for name in os.listdir(self._folder) if name.endswith(".json"))
+        except FileNotFoundError:
+            return []
+
+    def put(self, said: Said) -> None:
+        """Keep an exchange. It is on the disk when this returns."""
+        private_folder(self._folder)
+        path = self._folder / f"{time.time_ns():020}-{uuid.uuid4().hex}.json"
+        fresh = path.with_suffix(".new")
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(said.model_dump_json().encode())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, path)
+        handle = os.open(self._folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def get(self, name: str) -> Said | None:
+        """Return an exchange, None for one that is not there any more; a file that cannot be read is set aside."""
+        path = self._folder / name
+        try:
+            return Said.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValidationError:
+            log.error("the spool holds a file that cannot be read; it is kept as %s.broken", name)
+            path.replace(path.with_suffix(".broken"))
+            return None
+
+    def drop(self, name: str) -> None:
+        """Forget an exchange."""
+        (self._folder / name).unlink(missing_ok=True)
+
+    @contextmanager
+    def alone(self) -> Generator[bool]:
+        """Tell whether no other process is landing what is here, and keep others from it in the block."""
+        private_folder(self._folder)
+        handle = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield True
+        except BlockingIOError:
+            yield False
+        finally:
+            os.close(handle)
+
+
+@dataclass(slots=True)
+class _Begun:
+    started: Started
+    asked: NewTurn
+    at: str
+    offline: bool = False
+
+
+class SpoolingThreadStore:
+    """A RedisThreadStore that keeps in `spool` what Redis does not take at the moment."""
+
+    def __init__(
+        self,
+        store: RedisThreadStore,
+        link: RedisLink,
+        spool: Spool,
+        *,
+        clock: Clock = time.time,
+        tick: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store, self._link, self._spool = store, link, spool
+        self._clock, self._tick = clock, tick
+        self._begun: dict[str, _Begun] = {}
+        self._threads: OrderedDict[str, Thread] = OrderedDict()
+        """As they stood when this process saw them last."""
+        self._kept: set[str] = set()
+        """Exchanges that are in the spool: whoever gives them up gives up nothing."""
+        self._recent: deque[tuple[float, Said]] = deque()
+        self._breaks = link.breaks
+        self._tending: asyncio.Task[None] | None = None
+
+    async def begin(
+        self,
+        turn: NewTurn,
+        *,
+        workspace: str,
+        thread_id: str | None = None,
+        branch_from: int | None = None,
+        exchange_id: str | None = None,
+        expected_seq: int | None = None,
+    ) -> Started:
+        at = stamp(self._clock())
+        exchange = str(uuid.uuid4()) if exchange_id is None else clean(exchange_id)
+        try:
+            await self._land_waiting()
+            started = await self._store.begin(
+                turn,
+                workspace=workspace,
+                thread_id=thread_id,
+                branch_from=branch_from,
+                exchange_id=exchange,
+                expected_seq=expected_seq,
+            )
+            begun = _Begun(started, turn, at)
+        except StoreUnavailable:
+            known = None if thread_id is None else self._threads.get(parse_thread_id(thread_id))
+            if not self._link.is_away or branch_from is not None or (thread_id is not None and known is None):
+                raise
+            begun = _Begun(Started(exchange_id=exchange, thread=known or _new(turn, clean(workspace), at)), turn, at, offline=True)
+        self._begun[exchange] = begun
+        self._know(begun.started.thread)
+        return begun.started
+
+    async def complete(self, exchange_id: str, answers: Sequence[NewTurn]) -> tuple[Turn, ...]:
+        exchange = clean(exchange_id)
+        begun = self._begun.get(exchange)
+        if begun is None:
+            return await self._store.complete(exchange_id, answers)
+        said = Said.of(begun.started, begun.asked, answers, begun=begun.at, completed=stamp(self._clock()))
+        try:
+            turns = await self._completed(begun, said, answers)
+        except StoreUnavailable as error:
+            await asyncio.to_thread(self._keep, said, error)
+            self._begun.pop(exchange, None)
+            self._kept.add(exchange)
+            self._know(_with(begun.started.thread, _offline_turns(begun, answers, said)))
+            self._tend()
+            raise NotSavedYet(f"{error.message} It is kept in PARLEY_HOME and saved when Redis is back.", hint=error.hint) from None
+        self._begun.pop(exchange, None)
+        self._know(_with(begun.started.thread, turns))
+        self._recent.append((self._tick(), said))
+        self._tend()
+        return turns
+
+    async def _completed(self, begun: _Begun, said: Said, answers: Sequence[NewTurn]) -> tuple[Turn, ...]:
+        if begun.offline:
+            raise StoreUnavailable("Redis could not be reached.")
+        turns, is_copied = await self._store.completed(said.exchange_id, answers)
+        if not is_copied:
+            await asyncio.to_thread(self._spool.put, said)
+        return turns
+
+    def _keep(self, said: Said, error: StoreUnavailable) -> None:
+        """Keep an exchange in the spool. Raises `error` when even that fails."""
+        try:
+            self._spool.put(said)
+        except OSError as problem:
+            log.error("the spool takes nothing: %s", problem.strerror)
+            raise error from None
+
+    async def interrupt(self, exchange_id: str) -> None:
+        exchange = clean(exchange_id)
+        begun = self._begun.pop(exchange, None)
+        if exchange not in self._kept and (begun is None or not begun.offline):
+            await self._store.interrupt(exchange_id)
+
+    async def append(self, thread_id: str, turn: NewTurn, *, uid: str) -> Turn:
+        return await self._store.append(thread_id, turn, uid=uid)
+
+    async def restore(self, turns: Sequence[Turn], *, workspace: str) -> str:
+        return await self._store.restore(turns, workspace=workspace)
+
+    async def load(self, thread_id: str) -> Thread:
+        await self._land_waiting()
+        return await self._store.load(thread_id)
+
+    async def list(self, *, workspace: str | None, limit: int = 20) -> builtins.list[ThreadSummary]:
+        await self._land_waiting()
+        return await self._store.list(workspace=workspace, limit=limit)
+
+    async def search(self, query: str, *, workspace: str | None, limit: int = 20) -> builtins.list[ThreadSummary]:
+        await self._land_waiting()
+        return await self._store.search(query, workspace=workspace, limit=limit)
+
+    async def delete(self, thread_id: str) -> None:
+        await self._land_waiting()
+        self._threads.pop(parse_thread_id(thread_id), None)
+        await self._store.delete(thread_id)
+
+    async def ping(self) -> None:
+        await self._store.ping()
+
+    async def aclose(self) -> None:
+        if self._tending is not None:
+            self._tending.cancel()
+            await asyncio.gather(self._tending, return_exceptions=True)
+        await self._store.aclose()
+
+    # --- landing what was kept -------------------------------------------------------------------------------------
+
+    async def _land_waiting(self) -> None:
+        """Land what is in the spool, before anything that would miss it. What is not to be had now stays there."""
+        with suppress(OSError):
+            if self._spool.names() and not self._link.is_away:
+                with suppress(StoreError):
+                    await self._land_all()
+
+    async def _land_all(self) -> bool:
+        """Land what is in the spool, and tell whether it is empty now. Raises StoreError and OSError."""
+        with self._spool.alone() as alone:
+            if not alone:
+                return False
+            for name in self._spool.names():
+                said = await asyncio.to_thread(self._spool.get, name)
+                if said is None or await self._landed(said):
+                    self._spool.drop(name)
+        return not self._spool.names()
+
+    async def _landed(self, said: Said) -> bool:
+        """Land an exchange; True when nobody has to do it again."""
+        try:
+            is_copied = await self._store.land(said)
+        except CallerError as error:
+            log.warning("an exchange that was kept while Redis was away has no thread any more: %s", error.message)
+            return True
+        return is_copied
+
+    def _tend(self) -> None:
+        """Have what is kept looked after in the background, on disk and in memory, until none is left."""
+        if self._tending is None or self._tending.done():
+            self._tending = asyncio.create_task(self._until_safe(), name="look after what is kept")
+
+    async def _until_safe(self) -> None:
+        is_left = True
+        while is_left:
+            await asyncio.sleep(_AGAIN_SECONDS)
+            try:
+                await self._link.call("PING")  # over an old connection, it finds out that another server has taken over
+                await self._land_recent_again()
+                is_left = not await self._land_all() or bool(self._recent)
+            except (StoreError, OSError):
+                continue
+
+    async def _land_recent_again(self) -> None:
+        """Land the last exchanges again when a connection broke meanwhile: another server may have taken over without them."""
+        while self._recent and self._tick() - self._recent[0][0] > _RECENT_SECONDS:
+            self._recent.popleft()
+        breaks = self._link.breaks
+        if breaks != self._breaks:
+            for _, said in list(self._recent):
+                if not await self._landed(said):
+                    await asyncio.to_thread(self._spool.put, said)
+            self._breaks = breaks
+
+    def _know(self, thread: Thread) -> None:
+        self._threads[thread.id] = thread
+        self._threads.move_to_end(thread.id)
+        while len(self._threads) > _KNOWN_THREADS:
+            self._threads.popitem(last=False)
+
+
+def _new(turn: NewTurn, workspace: str, at: str) -> Thread:
+    return Thread(id=str(uuid.uuid4()), title=title_of(turn.content), workspace=workspace, created=at, updated=at)
+
+
+def _with(thread: Thread, turns: Sequence[Turn]) -> Thread:
+    """Return the thread with these turns landed in it, as far as this process knows it."""
+    landed = [turn for turn in thread.turns if turn.state != "pending"]
+    return thread.model_copy(update={"turns": (*landed, *turns), "updated": turns[-1].at})
+
+
+def _offline_turns(begun: _Begun, answers: Sequence[NewTurn], said: Said) -> list[Turn]:
+    """Return an exchange's turns as they will be, but for numbers that others may have taken by then."""
+    thread, own = begun.started.thread, begun.started.exchange_id
+    first = 1 + max((turn.seq for turn in thread.turns if turn.state != "pending"), default=0)
+    made: list[Turn] = []
+    for number, turn in enumerate([begun.asked, *answers]):
+        fields = {name: getattr(turn, name) for name in NewTurn.model_fields}
+        at = said.completed if number else begun.at
+        made.append(Turn(**fields, uid=f"{own}:{number}", seq=first + number, exchange_id=own, state="done", at=at))
+    return made
