@@ -79,6 +79,7 @@ VARIABLES: tuple[Variable, ...] = (
         ("PARLEY_TOKEN", "", "token every HTTP port asks for; a host that is not loopback needs one"),
         ("PARLEY_DAILY_BUDGET_USD", "", "spending limit a day, UTC (none)"),
         ("PARLEY_THREAD_TTL_DAYS", "", "days a thread is kept after its last turn (for ever)"),
+        ("REDIS_URL", "", "redis://, rediss://, redis+sentinel:// or redis+cluster://: threads of many machines (SQLite in PARLEY_HOME)"),
         ("PARLEY_LOG_LEVEL", "warning", "debug, info, warning or error"),
     ),
     *_rows(
@@ -92,7 +93,6 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     *_rows(
         "not used yet",
-        ("REDIS_URL", "", "threads and shared state in Redis (SQLite in PARLEY_HOME)"),
         ("PARLEY_GRAPH_URL", "", "graph database (embedded)"),
         ("PARLEY_EMBEDDING_MODEL", "", "model for memory (lexical)"),
         ("PARLEY_EXTRACTION_MODEL", "", "model for memory (the chain's cheap ones)"),
@@ -108,7 +108,6 @@ VARIABLES: tuple[Variable, ...] = (
 NAMES = frozenset(variable.name for variable in VARIABLES)
 NOT_USED_YET = frozenset(variable.name for variable in VARIABLES if variable.group == "not used yet")
 _OF_PROVIDERS = frozenset(variable.name for variable in VARIABLES if variable.group in ("vertex", "github_models", "openrouter"))
-_INSTEAD = {"REDIS": "threads are kept in SQLite"}
 
 
 def is_unset(value: str) -> bool:
@@ -208,8 +207,7 @@ def not_used_yet(env: Mapping[str, str]) -> list[str]:
 
 def no_use(variable: str, setting: str) -> str:
     """Return what to say of a variable that changes nothing in this version, under the name it was set by."""
-    instead = next((what for start, what in _INSTEAD.items() if variable.startswith(start)), "there is no long-term memory")
-    return f"{setting} is set, but nothing uses it yet: {instead} in this version"
+    return f"{setting} is set, but nothing uses it yet: there is no long-term memory in this version"
 
 
 def template(groups: Iterable[str] = ("vertex", "github_models", "openrouter", "parley", "shims", "network", "not used yet")) -> str:

@@ -17,6 +17,7 @@ from cli.environment import secrets
 from cli.output import WrongUse
 from conversation.errors import InvalidInput, ParleyError
 from conversation.scrub import scrub
+from conversation.threads import ThreadStore
 from memory.config import MemoryConfig
 from memory.health import HealthRecord
 from memory.health_file import HealthFile
@@ -163,7 +164,7 @@ def build_app(env: Mapping[str, str], *, workspace: Path, adapter: str = "litell
     return App(
         catalogue=catalogue,
         chain=Chain(upstreams, health, timeouts=settings.timeouts, hedge_after=settings.hedge_after, budget=budget),
-        store=SqliteThreadStore(memory.database, ttl_days=memory.ttl_days),
+        store=_store(memory),
         files=files,
         health=health,
         workspace=str(workspace),
@@ -180,6 +181,14 @@ def build_app(env: Mapping[str, str], *, workspace: Path, adapter: str = "litell
         is_warm=upstreams.is_warm,
         on_close=(budget.aclose, live.aclose, upstreams.aclose, ledger.aclose),
     )
+
+
+def _store(memory: MemoryConfig) -> ThreadStore:
+    if memory.redis_url is None:
+        return SqliteThreadStore(memory.database, ttl_days=memory.ttl_days)
+    from memory.spool import spooling
+
+    return spooling(memory.redis_url.get_secret_value(), owners=memory.owners, spool=memory.spool, ttl_days=memory.ttl_days)
 
 
 async def close_app(app: App) -> None:

@@ -15,6 +15,7 @@
     |- StoreError
     |  |- StoreBusy                  store_busy
     |  `- StoreUnavailable           store_unavailable
+    |     `- NotSavedYet             store_unavailable
     |- ProviderError                 one upstream failed; has provider, model, cause, status, retry_after
     |  |- BadRequest                 invalid_input
     |  |- ModelNotServed             unknown_model

@@ -9,8 +9,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from conversation.errors import InvalidInput
 from conversation.messages import Frozen
+from memory._redis_client import address_of
 
 
 class MemoryConfig(Frozen):
@@ -18,11 +21,23 @@ class MemoryConfig(Frozen):
 
     home: Path
     ttl_days: float | None = None
+    redis_url: SecretStr | None = None
+    """Where threads are kept for many machines; None keeps them in the state folder."""
 
     @property
     def database(self) -> Path:
         """The file that holds threads and spending."""
         return self.home / "threads.db"
+
+    @property
+    def owners(self) -> Path:
+        """The folder in which processes show that they are alive."""
+        return self.home / "owners"
+
+    @property
+    def spool(self) -> Path:
+        """The folder that keeps what Redis could not take."""
+        return self.home / "spool"
 
     @property
     def health(self) -> Path:
@@ -31,8 +46,12 @@ class MemoryConfig(Frozen):
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> MemoryConfig:
-        """Read PARLEY_HOME and PARLEY_THREAD_TTL_DAYS. Nothing is created. Raises InvalidInput for a value that makes no sense."""
-        return cls(home=_home(env), ttl_days=_days(env.get("PARLEY_THREAD_TTL_DAYS", "").strip()))
+        """Read PARLEY_HOME, PARLEY_THREAD_TTL_DAYS and REDIS_URL. Nothing is created. Raises InvalidInput for one that makes no sense."""
+        url = env.get("REDIS_URL", "").strip()
+        if url:
+            address_of(url)
+        ttl_days = _days(env.get("PARLEY_THREAD_TTL_DAYS", "").strip())
+        return cls(home=_home(env), ttl_days=ttl_days, redis_url=SecretStr(url) if url else None)
 
 
 def _home(env: Mapping[str, str]) -> Path:

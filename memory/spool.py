@@ -297,6 +297,13 @@ class SpoolingThreadStore:
             self._threads.popitem(last=False)
 
 
+def spooling(url: str, *, owners: Path, spool: Path, ttl_days: float | None = None, clock: Clock = time.time) -> SpoolingThreadStore:
+    """Return the store of a REDIS_URL. Nothing is opened before the first call."""
+    link = RedisLink(url)
+    store = RedisThreadStore(link, owners, ttl_days=ttl_days, clock=clock)
+    return SpoolingThreadStore(store, link, Spool(spool), clock=clock)
+
+
 def _new(turn: NewTurn, workspace: str, at: str) -> Thread:
     return Thread(id=str(uuid.uuid4()), title=title_of(turn.content), workspace=workspace, created=at, updated=at)
 

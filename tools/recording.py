@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 import anyio
 
-from conversation.errors import ParleyError, StoreError
+from conversation.errors import NotSavedYet, ParleyError, StoreError
 from conversation.messages import Warned
 from conversation.threads import NewTurn, Thread, Turn
 from tools.app import App
@@ -21,6 +21,7 @@ class Recording:
         self._app = app
         self._id = str(uuid.uuid4())
         self._pending = False
+        self._kept = False
         self.thread: Thread | None = None
         self.problem: str | None = None
 
@@ -46,14 +47,18 @@ class Recording:
         try:
             turns = await self._app.store.complete(self._id, answers)
         except ParleyError as error:
-            self.problem = f"The answer was not saved: {self._app.scrub(error.message)}"
+            self._kept = isinstance(error, NotSavedYet)
+            self.problem = f"The answer was not saved{' yet' if self._kept else ''}: {self._app.scrub(error.message)}"
             return ()
         self._pending = False
         return turns[-len(answers) :]
 
     def going_on(self, saved: bool, named: str | None) -> str | None:
-        """Return the id to go on with: none for a thread that has nothing saved, the caller's own for one that had."""
-        return self.thread.id if self.thread is not None and (saved or self.thread.id == named) else None
+        """Return the id to go on with: none for a thread that has nothing saved, the caller's own for one that had.
+
+        One that is saved once the store is back can be gone on with as well.
+        """
+        return self.thread.id if self.thread is not None and (saved or self._kept or self.thread.id == named) else None
 
     async def close(self) -> None:
         """Note an exchange that did not land as interrupted, within bounded time, also while the call is being cancelled."""

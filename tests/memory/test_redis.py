@@ -12,7 +12,7 @@ from conversation.errors import NotSavedYet, StoreUnavailable
 from memory._redis_client import RedisLink
 from memory._sql import stamp
 from memory.redis import RedisThreadStore
-from memory.spool import Spool, SpoolingThreadStore
+from memory.spool import Spool, SpoolingThreadStore, spooling
 from tests.memory.contract import TTL_DAYS, Clock, OpenStore, ThreadStoreContract, answer, attachment, said, say, user
 from tests.redis_servers import Server, server
 
@@ -53,9 +53,7 @@ async def open_spooling(redis: Server, parley_home: Path, clock: Clock) -> Async
     opened: list[SpoolingThreadStore] = []
 
     def make() -> SpoolingThreadStore:
-        link = RedisLink(redis.url)
-        store = RedisThreadStore(link, parley_home / "owners", ttl_days=TTL_DAYS, clock=clock)
-        opened.append(SpoolingThreadStore(store, link, Spool(parley_home / "spool"), clock=clock))
+        opened.append(spooling(redis.url, owners=parley_home / "owners", spool=parley_home / "spool", ttl_days=TTL_DAYS, clock=clock))
         return opened[-1]
 
     yield make
@@ -70,7 +68,7 @@ class TestSpooling(ThreadStoreContract):
 
 
 async def test_what_is_said_while_redis_is_away_is_saved_once_when_it_is_back(
-    redis: Server, open_spooling: Callable[[], SpoolingThreadStore], clock: Clock
+    redis: Server, parley_home: Path, open_spooling: Callable[[], SpoolingThreadStore], clock: Clock
 ) -> None:
     store = open_spooling()
     known = await say(store, "before")
@@ -102,4 +100,4 @@ async def test_what_is_said_while_redis_is_away_is_saved_once_when_it_is_back(
         assert [turn.content for turn in made.turns] == ["new", "new!", "again", "again!"]
         assert made.turns[0].attachments == (attachment("a.py", "x = 1"),)
     assert {one.id for one in await others.list(workspace="/w")} == {known, new.thread.id}
-    assert Spool(Path(str(others._spool._folder))).names() == []
+    assert Spool(parley_home / "spool").names() == []
