@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pydantic import SecretStr
 
@@ -19,7 +19,7 @@ from conversation.errors import InvalidInput, ParleyError
 from conversation.scrub import scrub
 from conversation.threads import ThreadStore
 from memory.config import MemoryConfig
-from memory.health import HealthRecord
+from memory.health import HealthRecord, Keeper
 from memory.health_file import HealthFile
 from memory.ledger import SpendLedger
 from memory.sqlite import SqliteThreadStore
@@ -39,6 +39,7 @@ from tools.roles import WORKSPACE_FOLDER, RoleBook
 
 if TYPE_CHECKING:
     from cli.config import FileConfig
+    from memory.shared import SharedLedger
     from providers._google import GoogleTokens
     from providers._http import HttpClient
 
@@ -156,15 +157,15 @@ def build_app(env: Mapping[str, str], *, workspace: Path, adapter: str = "litell
     memory = _checked(lambda: MemoryConfig.from_env(env))
     catalogue, upstreams, live = _models(settings, file, home, native=(settings.adapter or adapter) == "native")
     realms = {spec.name: settings.realm(spec) for spec in SPECS}
-    health = HealthRecord(settings.breaker_failures, settings.breaker_open_seconds, keeper=HealthFile(memory.health), realms=realms)
-    ledger = SpendLedger(memory.database)
-    budget = Budget(ledger, settings.daily_budget_usd)
+    stores = _stores(memory)
+    health = HealthRecord(settings.breaker_failures, settings.breaker_open_seconds, keeper=stores.keeper, realms=realms)
+    budget = Budget(stores.ledger, settings.daily_budget_usd)
     limits = Limits(max_window_tokens=file.threads.max_tokens if file else None)
     files = FileReader(workspace, workspace_roots(env), limits=limits)
     return App(
         catalogue=catalogue,
         chain=Chain(upstreams, health, timeouts=settings.timeouts, hedge_after=settings.hedge_after, budget=budget),
-        store=_store(memory),
+        store=stores.threads,
         files=files,
         health=health,
         workspace=str(workspace),
@@ -179,16 +180,24 @@ def build_app(env: Mapping[str, str], *, workspace: Path, adapter: str = "litell
         scrub=partial(scrub, secrets=settings.secrets(), home=env.get("HOME", "")),
         warm=upstreams.warm,
         is_warm=upstreams.is_warm,
-        on_close=(budget.aclose, live.aclose, upstreams.aclose, ledger.aclose),
+        on_close=(budget.aclose, live.aclose, upstreams.aclose, stores.ledger.aclose),
     )
 
 
-def _store(memory: MemoryConfig) -> ThreadStore:
-    if memory.redis_url is None:
-        return SqliteThreadStore(memory.database, ttl_days=memory.ttl_days)
-    from memory.spool import spooling
+class _Stores(NamedTuple):
+    threads: ThreadStore
+    ledger: SpendLedger | SharedLedger
+    keeper: Keeper
 
-    return spooling(memory.redis_url.get_secret_value(), owners=memory.owners, spool=memory.spool, ttl_days=memory.ttl_days)
+
+def _stores(memory: MemoryConfig) -> _Stores:
+    """Return where threads, spending and the providers' health are kept: on this machine, or in Redis for many."""
+    ledger, keeper = SpendLedger(memory.database), HealthFile(memory.health)
+    if memory.redis_url is None:
+        return _Stores(SqliteThreadStore(memory.database, ttl_days=memory.ttl_days), ledger, keeper)
+    from memory.redis_stores import stores
+
+    return _Stores(*stores(memory.redis_url.get_secret_value(), memory, ledger, keeper))
 
 
 async def close_app(app: App) -> None:

@@ -118,6 +118,10 @@ class RedisLink:
         """How often a connection broke: what was written last may then be lost, when another server took over."""
 
     @property
+    def is_closed(self) -> bool:
+        return self._closed
+
+    @property
     def is_away(self) -> bool:
         """Whether Redis could not be reached a moment ago."""
         return self._clock() < self._away_until

@@ -115,8 +115,10 @@ class SpoolingThreadStore:
         *,
         clock: Clock = time.time,
         tick: Callable[[], float] = time.monotonic,
+        on_begin: Callable[[], None] = lambda: None,
     ) -> None:
-        self._store, self._link, self._spool = store, link, spool
+        """`on_begin` is called with each exchange that begins, and must return at once."""
+        self._store, self._link, self._spool, self._on_begin = store, link, spool, on_begin
         self._clock, self._tick = clock, tick
         self._begun: dict[str, _Begun] = {}
         self._threads: OrderedDict[str, Thread] = OrderedDict()
@@ -139,6 +141,7 @@ class SpoolingThreadStore:
     ) -> Started:
         at = stamp(self._clock())
         exchange = str(uuid.uuid4()) if exchange_id is None else clean(exchange_id)
+        self._on_begin()
         try:
             await self._land_waiting()
             started = await self._store.begin(
@@ -150,14 +153,22 @@ class SpoolingThreadStore:
                 expected_seq=expected_seq,
             )
             begun = _Begun(started, turn, at)
-        except StoreUnavailable:
-            known = None if thread_id is None else self._threads.get(parse_thread_id(thread_id))
-            if not self._link.is_away or branch_from is not None or (thread_id is not None and known is None):
+        except StoreUnavailable as error:
+            if branch_from is not None or expected_seq is not None or self._link.is_closed:
                 raise
-            begun = _Begun(Started(exchange_id=exchange, thread=known or _new(turn, clean(workspace), at)), turn, at, offline=True)
+            thread = _new(turn, clean(workspace), at) if thread_id is None else await self._last_known(parse_thread_id(thread_id), error)
+            begun = _Begun(Started(exchange_id=exchange, thread=thread), turn, at, offline=True)
         self._begun[exchange] = begun
         self._know(begun.started.thread)
         return begun.started
+
+    async def _last_known(self, thread_id: str, error: StoreUnavailable) -> Thread:
+        """Return a thread as it can still be read, or as this process saw it last. Raises `error` when there is neither."""
+        with suppress(StoreError):  # it may be writing alone that Redis refuses
+            return await self._store.load(thread_id)
+        if thread_id not in self._threads:
+            raise error
+        return self._threads[thread_id]
 
     async def complete(self, exchange_id: str, answers: Sequence[NewTurn]) -> tuple[Turn, ...]:
         exchange = clean(exchange_id)
@@ -295,13 +306,6 @@ class SpoolingThreadStore:
         self._threads.move_to_end(thread.id)
         while len(self._threads) > _KNOWN_THREADS:
             self._threads.popitem(last=False)
-
-
-def spooling(url: str, *, owners: Path, spool: Path, ttl_days: float | None = None, clock: Clock = time.time) -> SpoolingThreadStore:
-    """Return the store of a REDIS_URL. Nothing is opened before the first call."""
-    link = RedisLink(url)
-    store = RedisThreadStore(link, owners, ttl_days=ttl_days, clock=clock)
-    return SpoolingThreadStore(store, link, Spool(spool), clock=clock)
 
 
 def _new(turn: NewTurn, workspace: str, at: str) -> Thread:

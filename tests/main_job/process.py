@@ -69,7 +69,7 @@ class Parley:
     """One server process and its client; use as a context manager. `stderr` is the file its words go to."""
 
     def __init__(self, env: Mapping[str, str], cwd: Path, stderr: Path, *arguments: str) -> None:
-        self.stderr = stderr
+        self.stderr, self.env = stderr, env
         self.notes: list[dict[str, Any]] = []
         self._ids = itertools.count(1)
         self._waiting: dict[int, Future[dict[str, Any]]] = {}

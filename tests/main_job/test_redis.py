@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from simulator import ThreadedSimulator
 from tests.main_job.conftest import Start
+from tests.main_job.process import PARLEY, Parley
 from tests.redis_servers import Server, server
 from tests.waiting import until
 
@@ -49,9 +54,43 @@ def test_while_redis_is_away_tools_answer_and_say_that_it_is_not_saved_and_it_is
 
     def turns(thread: str) -> list[str]:
         shown = other.call("threads", action="show", continuation_id=thread).result
-        return [turn["content"] for turn in shown["structuredContent"]["turns"] if turn["role"] == "user"] if not shown.get("isError") else []
+        found = [] if shown.get("isError") else shown["structuredContent"]["turns"]
+        return [turn["content"] for turn in found if turn["role"] == "user"]
 
     until(lambda: turns(new["continuation_id"]) == ["New while away."])
     assert turns(known) == ["Before.", "While away."]
     again = server_.chat("And now?", model="vertex_claude", continuation_id=new["continuation_id"])
     assert again["turn"] == 4 and not codes(again)
+
+
+def test_a_provider_that_failed_on_one_machine_is_not_asked_on_another(
+    start: Start, sim: ThreadedSimulator, redis: Server, tmp_path: Path
+) -> None:
+    settings = {"REDIS_URL": redis.url, "PARLEY_BREAKER_FAILURES": "1", "PARLEY_BREAKER_OPEN_SECONDS": "300", **CHAIN}
+    here, there = start(**settings), start(PARLEY_HOME=str(tmp_path / "there"), **settings)
+    there.chat("get to know each other", model="github_models")
+    sim.fault("vertex_claude", "status", status=503, times=1)
+    assert [one["outcome"] for one in here.chat("hello")["attempts"]] == ["overloaded", "ok"]
+    with redis.client() as client:
+        until(lambda: bool(client.hgetall("parley:health")))
+    asked = there.chat("hello")
+    assert [(one["provider"], one["outcome"]) for one in asked["attempts"]] == [("vertex_claude", "breaker_open"), ("github_models", "ok")]
+
+
+def test_machines_share_one_budget_and_one_account(start: Start, redis: Server, tmp_path: Path) -> None:
+    settings = {"REDIS_URL": redis.url, "PARLEY_DAILY_BUDGET_USD": "0.0000001", **CHAIN}
+    here, there = start(**settings), start(PARLEY_HOME=str(tmp_path / "there"), **settings)
+    here.chat("spend it", model="vertex_claude")
+    with redis.client() as client:
+        until(lambda: bool(client.keys("parley:spending:*")))
+    until(lambda: bool(there.call("chat", prompt="more", model="github_models").result.get("isError")))
+    refused = there.call("chat", prompt="more", model="github_models").error
+    assert refused["code"] == "budget_exceeded"
+    told = spending(there)["days"][0]
+    assert "vertex_claude" in told["providers"]
+
+
+def spending(server_: Parley) -> dict[str, Any]:
+    """What `parley spending` says on a machine."""
+    ran = subprocess.run([PARLEY, "spending", "--json"], env=server_.env, capture_output=True, check=True, timeout=30)
+    return json.loads(ran.stdout)

@@ -12,7 +12,7 @@ from conversation.errors import NotSavedYet, StoreUnavailable
 from memory._redis_client import RedisLink
 from memory._sql import stamp
 from memory.redis import RedisThreadStore
-from memory.spool import Spool, SpoolingThreadStore, spooling
+from memory.spool import Spool, SpoolingThreadStore
 from tests.memory.contract import TTL_DAYS, Clock, OpenStore, ThreadStoreContract, answer, attachment, said, say, user
 from tests.redis_servers import Server, server
 
@@ -53,7 +53,9 @@ async def open_spooling(redis: Server, parley_home: Path, clock: Clock) -> Async
     opened: list[SpoolingThreadStore] = []
 
     def make() -> SpoolingThreadStore:
-        opened.append(spooling(redis.url, owners=parley_home / "owners", spool=parley_home / "spool", ttl_days=TTL_DAYS, clock=clock))
+        link = RedisLink(redis.url)
+        threads = RedisThreadStore(link, parley_home / "owners", ttl_days=TTL_DAYS, clock=clock)
+        opened.append(SpoolingThreadStore(threads, link, Spool(parley_home / "spool"), clock=clock))
         return opened[-1]
 
     yield make
