@@ -183,8 +183,8 @@ class RedisLink:
         return self._replicas > 0
 
     async def info(self, section: str = "default") -> dict[str, Any]:
-        """Return what the server says of itself; of a cluster, one of its nodes."""
-        told = await self.call("INFO", section)
+        """Return what the server says of itself, of a cluster one of its nodes; nothing to a user who may not ask."""
+        told = await self._with(lambda client: _info(client, section))
         one: Any = next(iter(told.values()), None)
         return cast("dict[str, Any]", one) if isinstance(one, dict) else told
 
@@ -192,8 +192,9 @@ class RedisLink:
         """Close every connection; later calls raise StoreUnavailable."""
         self._closed = True
         client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        for one in (client, *getattr(client, "sentinels", ())):
+            if one is not None:
+                await one.aclose()
 
     # --- underneath ------------------------------------------------------------------------------------------------
 
@@ -250,11 +251,22 @@ async def _client(address: Address) -> Redis | RedisCluster:
         return Redis(unix_socket_path=address.path, db=address.database, **options)
     host, port = address.hosts[0]
     client: Any = Redis(host=host, port=port, db=address.database, **options)
-    told: Any = await client.info("cluster")
-    if not told.get("cluster_enabled"):
-        return client
-    await client.aclose()
-    return _cluster(address)
+    is_one = False
+    try:
+        is_one = not (await _info(client, "cluster")).get("cluster_enabled")
+    finally:
+        if not is_one:
+            await client.aclose()
+    return client if is_one else _cluster(address)
+
+
+async def _info(client: Any, section: str) -> dict[str, Any]:
+    from redis.exceptions import NoPermissionError
+
+    try:
+        return await client.execute_command("INFO", section)
+    except NoPermissionError:
+        return {}
 
 
 def _cluster(address: Address) -> RedisCluster:
@@ -270,7 +282,9 @@ def _sentinel(address: Address) -> Redis:
     options = _options(address)
     asking = {"socket_timeout": CONNECT_SECONDS, "password": address.options.get("sentinel_password")}
     sentinel: Any = Sentinel(list(address.hosts), sentinel_kwargs={name: value for name, value in asking.items() if value})
-    return sentinel.master_for(address.service, db=address.database, **options)
+    primary = sentinel.master_for(address.service, db=address.database, **options)
+    primary.sentinels = sentinel.sentinels  # to be closed with it
+    return primary
 
 
 def _options(address: Address) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Heartbeat:
                 return self._locks.is_dead(name)
         if await self._link.call("EXISTS", _key(owner)):
             return False
-        up = (await self._link.info("server")).get("uptime_in_seconds", 0)
+        up = (await self._link.info("server")).get("uptime_in_seconds", ALIVE_SECONDS + 1)
         return int(up) > ALIVE_SECONDS  # before that it may only have been Redis that was away
 
     async def aclose(self) -> None:
