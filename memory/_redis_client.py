@@ -280,7 +280,12 @@ def _sentinel(address: Address) -> Redis:
     from redis.asyncio.sentinel import Sentinel
 
     options = _options(address)
-    asking = {"socket_timeout": CONNECT_SECONDS, "password": address.options.get("sentinel_password")}
+    asking = {
+        "socket_timeout": CONNECT_SECONDS,
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "retry": options["retry"],
+        "password": address.options.get("sentinel_password"),
+    }
     sentinel: Any = Sentinel(list(address.hosts), sentinel_kwargs={name: value for name, value in asking.items() if value})
     primary = sentinel.master_for(address.service, db=address.database, **options)
     primary.sentinels = sentinel.sentinels  # to be closed with it

@@ -15,14 +15,16 @@ import os
 import time
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
-from conversation.errors import CallerError, NotSavedYet, StoreError, StoreUnavailable
+from conversation.errors import CallerError, NotSavedYet, StoreError, StoreUnavailable, ThreadNotFound
 from conversation.threads import NewTurn, Started, Thread, ThreadSummary, Turn, parse_thread_id, title_of
 from memory._home import private_folder
 from memory._redis_client import RedisLink
@@ -30,6 +32,7 @@ from memory._sql import Clock, clean, stamp
 from memory.redis import RedisThreadStore, Said
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _KNOWN_THREADS = 64
 _RECENT_SECONDS = 15.0
@@ -143,8 +146,8 @@ class SpoolingThreadStore:
         exchange = str(uuid.uuid4()) if exchange_id is None else clean(exchange_id)
         self._on_begin()
         try:
-            await self._land_waiting()
-            started = await self._store.begin(
+            beginning = partial(
+                self._store.begin,
                 turn,
                 workspace=workspace,
                 thread_id=thread_id,
@@ -152,6 +155,7 @@ class SpoolingThreadStore:
                 exchange_id=exchange,
                 expected_seq=expected_seq,
             )
+            started = await self._whole(beginning)
             begun = _Begun(started, turn, at)
         except StoreUnavailable as error:
             if branch_from is not None or expected_seq is not None or self._link.is_closed:
@@ -220,16 +224,13 @@ class SpoolingThreadStore:
         return await self._store.restore(turns, workspace=workspace)
 
     async def load(self, thread_id: str) -> Thread:
-        await self._land_waiting()
-        return await self._store.load(thread_id)
+        return await self._whole(partial(self._store.load, thread_id))
 
     async def list(self, *, workspace: str | None, limit: int = 20) -> builtins.list[ThreadSummary]:
-        await self._land_waiting()
-        return await self._store.list(workspace=workspace, limit=limit)
+        return await self._whole(partial(self._store.list, workspace=workspace, limit=limit))
 
     async def search(self, query: str, *, workspace: str | None, limit: int = 20) -> builtins.list[ThreadSummary]:
-        await self._land_waiting()
-        return await self._store.search(query, workspace=workspace, limit=limit)
+        return await self._whole(partial(self._store.search, query, workspace=workspace, limit=limit))
 
     async def delete(self, thread_id: str) -> None:
         await self._land_waiting()
@@ -246,6 +247,24 @@ class SpoolingThreadStore:
         await self._store.aclose()
 
     # --- landing what was kept -------------------------------------------------------------------------------------
+
+    async def _whole(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Return what `work` returns once nothing of ours is missing in Redis; done again when a connection broke meanwhile."""
+        await self._land_waiting()
+        try:
+            found = await work()
+            if not self._broke:
+                return found
+        except ThreadNotFound:
+            if not self._broke:
+                raise
+        await self._land_recent_again()
+        return await work()
+
+    @property
+    def _broke(self) -> bool:
+        """Whether a connection broke since the last exchanges were landed: another server may have taken over without them."""
+        return bool(self._recent) and self._link.breaks != self._breaks
 
     async def _land_waiting(self) -> None:
         """Land what is in the spool, before anything that would miss it. What is not to be had now stays there."""
@@ -291,15 +310,15 @@ class SpoolingThreadStore:
                 continue
 
     async def _land_recent_again(self) -> None:
-        """Land the last exchanges again when a connection broke meanwhile: another server may have taken over without them."""
+        """Land the last exchanges again when a connection broke meanwhile."""
         while self._recent and self._tick() - self._recent[0][0] > _RECENT_SECONDS:
             self._recent.popleft()
         breaks = self._link.breaks
-        if breaks != self._breaks:
+        if self._broke:
             for _, said in list(self._recent):
                 if not await self._landed(said):
                     await asyncio.to_thread(self._spool.put, said)
-            self._breaks = breaks
+        self._breaks = breaks
 
     def _know(self, thread: Thread) -> None:
         self._threads[thread.id] = thread
