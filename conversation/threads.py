@@ -8,7 +8,7 @@ caller's turn alone. Turns are only ever added.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, Protocol
 
 from conversation.errors import InvalidContinuationId
@@ -79,6 +79,19 @@ class ThreadSummary(Frozen):
     snippet: str | None = None
 
 
+class FoundInSome(list[ThreadSummary]):
+    """What a search found that looked through some of the threads only, so many of those used last: a store without an index of words."""
+
+    def __init__(self, found: Iterable[ThreadSummary], searched: int) -> None:
+        super().__init__(found)
+        self.searched = searched
+
+    @property
+    def note(self) -> str:
+        """What is to be said of it."""
+        return f"Only the {self.searched:,} threads used last were searched: this store has no index of words."
+
+
 class Started(Frozen):
     """An exchange that has been recorded pending, and the thread as it stood when it began (without this exchange)."""
 
@@ -147,7 +160,10 @@ class ThreadStore(Protocol):
         ...
 
     async def search(self, query: str, *, workspace: str | None, limit: int = 20) -> list[ThreadSummary]:
-        """Return threads with a turn that holds every word of `query`, best first; any text is a valid query."""
+        """Return threads with a turn that holds every word of `query`, best first; any text is a valid query.
+
+        FoundInSome says that there are threads which were not looked through.
+        """
         ...
 
     async def delete(self, thread_id: str) -> None:

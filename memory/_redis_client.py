@@ -310,6 +310,18 @@ def _options(address: Address) -> dict[str, Any]:
     }
 
 
+async def risks(link: RedisLink) -> list[str]:
+    """Return what of a server's settings may lose threads, a sentence each. Raises StoreUnavailable."""
+    memory, disk = await link.info("memory"), await link.info("persistence")
+    found: list[str] = []
+    policy = memory.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction" and int(memory.get("maxmemory", 0)):
+        found.append(f"Redis drops threads when its memory is full (maxmemory-policy is {policy}): set it to noeviction.")
+    if not disk.get("aof_enabled", 1):
+        found.append("Redis keeps what was said last in memory only (appendonly is no): a crash loses it. Set appendonly to yes.")
+    return found
+
+
 _WORDS: tuple[tuple[str, str, str, bool], ...] = (
     ("NoPermissionError", "The Redis user may not do what threads need.", "Its ACL has to allow the keys ~parley:*; see README.", False),
     ("AuthenticationError", "Redis does not take the user and password of REDIS_URL.", "Correct them in REDIS_URL.", True),

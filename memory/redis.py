@@ -22,7 +22,7 @@ from pydantic import Field
 
 from conversation.errors import InvalidInput, StoreError, ThreadConflict, ThreadExpired, ThreadNotFound
 from conversation.messages import Frozen
-from conversation.threads import NewTurn, Started, Thread, ThreadSummary, Turn, parse_thread_id, title_of
+from conversation.threads import FoundInSome, NewTurn, Started, Thread, ThreadSummary, Turn, parse_thread_id, title_of
 from memory import _redis_scripts as scripts
 from memory._redis_client import RedisLink
 from memory._redis_owner import Heartbeat
@@ -108,11 +108,20 @@ class RedisThreadStore:
     `folder` is where this machine's processes show that they are alive; the other arguments are what they are of SqliteThreadStore.
     """
 
-    def __init__(self, link: RedisLink, folder: Path, *, ttl_days: float | None = None, clock: Clock = time.time) -> None:
+    def __init__(
+        self,
+        link: RedisLink,
+        folder: Path,
+        *,
+        ttl_days: float | None = None,
+        clock: Clock = time.time,
+        most_searched: int = MOST_SEARCHED,
+    ) -> None:
         self._link = link
         self._owners = Heartbeat(link, folder)
         self._ttl_days = ttl_days
         self._clock = clock
+        self._most_searched = most_searched
         self._pending: dict[str, str] = {}
         """Exchanges of this process that are under way, and their threads."""
         self._leaving: set[asyncio.Future[None]] = set()
@@ -255,8 +264,10 @@ class RedisThreadStore:
         looked = 0
         async with aclosing(self._recent(workspace)) as recent:
             async for head, count in recent:
-                if len(found) >= limit or looked >= MOST_SEARCHED:
+                if len(found) >= limit:
                     break
+                if looked >= self._most_searched:
+                    return FoundInSome(found, looked)
                 looked += 1
                 text = await self._holding(head.id, words)
                 if text is not None:

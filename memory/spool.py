@@ -27,7 +27,7 @@ from pydantic import ValidationError
 from conversation.errors import CallerError, NotSavedYet, StoreError, StoreUnavailable, ThreadNotFound
 from conversation.threads import NewTurn, Started, Thread, ThreadSummary, Turn, parse_thread_id, title_of
 from memory._home import private_folder
-from memory._redis_client import RedisLink
+from memory._redis_client import RedisLink, risks
 from memory._sql import Clock, clean, stamp
 from memory.redis import RedisThreadStore, Said
 
@@ -131,6 +131,8 @@ class SpoolingThreadStore:
         self._recent: deque[tuple[float, Said]] = deque()
         self._breaks = link.breaks
         self._tending: asyncio.Task[None] | None = None
+        self._examined = False
+        self._examining: asyncio.Task[None] | None = None
 
     async def begin(
         self,
@@ -164,6 +166,9 @@ class SpoolingThreadStore:
             begun = _Begun(Started(exchange_id=exchange, thread=thread), turn, at, offline=True)
         self._begun[exchange] = begun
         self._know(begun.started.thread)
+        if not self._examined and not begun.offline:
+            self._examined = True
+            self._examining = asyncio.create_task(self._examine(), name="settings of Redis")
         return begun.started
 
     async def _last_known(self, thread_id: str, error: StoreUnavailable) -> Thread:
@@ -240,10 +245,20 @@ class SpoolingThreadStore:
     async def ping(self) -> None:
         await self._store.ping()
 
+    async def risks(self) -> builtins.list[str]:
+        """Return what of the server's settings may lose threads, a sentence each. Raises StoreUnavailable."""
+        return await risks(self._link)
+
+    async def _examine(self) -> None:
+        with suppress(StoreError):
+            for risk in await self.risks():
+                log.warning("%s", risk)
+
     async def aclose(self) -> None:
-        if self._tending is not None:
-            self._tending.cancel()
-            await asyncio.gather(self._tending, return_exceptions=True)
+        running = [task for task in (self._tending, self._examining) if task is not None]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         await self._store.aclose()
 
     # --- landing what was kept -------------------------------------------------------------------------------------

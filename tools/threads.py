@@ -10,7 +10,7 @@ from pydantic import Field
 from conversation.errors import InvalidInput
 from conversation.json_text import whole
 from conversation.messages import Frozen, Usage, Warned
-from conversation.threads import Thread, ThreadSummary, Turn, TurnState, parse_thread_id
+from conversation.threads import FoundInSome, Thread, ThreadSummary, Turn, TurnState, parse_thread_id
 from tools.app import App, Call
 from tools.bounds import fitting, json_tokens
 from tools.registry import tool
@@ -72,7 +72,11 @@ async def threads(
     if action == "search":
         if query is None or not query.strip():
             raise InvalidInput("query is required for action=search.")
-        return _listing(app, await app.store.search(query, workspace=workspace, limit=limit))
+        found = await app.store.search(query, workspace=workspace, limit=limit)
+        answer = _listing(app, found)
+        if isinstance(found, FoundInSome):
+            answer = answer.model_copy(update={"warnings": (*answer.warnings, Warned(code="truncated", message=found.note))})
+        return answer
     if continuation_id is None:
         raise InvalidInput(f"continuation_id is required for action={action}.")
     thread = await app.store.load(parse_thread_id(continuation_id))

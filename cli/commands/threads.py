@@ -13,7 +13,7 @@ from cli.log import configure_logging
 from cli.output import Failed, WrongUse, one_line, put, put_json, say, table
 from conversation.errors import InvalidContinuationId, ThreadExpired, ThreadNotFound
 from conversation.summaries import covered, is_summary
-from conversation.threads import Thread, ThreadSummary, Turn, parse_thread_id
+from conversation.threads import FoundInSome, Thread, ThreadSummary, Turn, parse_thread_id
 
 if TYPE_CHECKING:
     from tools.app import App
@@ -78,6 +78,8 @@ async def _ls(app: App, options: argparse.Namespace) -> int:
 
 async def _search(app: App, options: argparse.Namespace) -> int:
     found = await app.store.search(" ".join(options.words), workspace=app.workspace if options.here else None, limit=options.limit)
+    if isinstance(found, FoundInSome):
+        say(f"parley: {found.note}")
     return _listing(found, as_json=options.json)
 
 

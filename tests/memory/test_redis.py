@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from conversation.errors import NotSavedYet, StoreUnavailable
-from memory._redis_client import RedisLink
+from conversation.errors import InvalidInput, NotSavedYet, StoreUnavailable
+from conversation.threads import FoundInSome
+from memory._redis_client import RedisLink, address_of
 from memory._sql import stamp
 from memory.redis import RedisThreadStore
 from memory.spool import Spool, SpoolingThreadStore
@@ -103,3 +104,72 @@ async def test_what_is_said_while_redis_is_away_is_saved_once_when_it_is_back(
         assert made.turns[0].attachments == (attachment("a.py", "x = 1"),)
     assert {one.id for one in await others.list(workspace="/w")} == {known, new.thread.id}
     assert Spool(parley_home / "spool").names() == []
+
+
+async def test_a_search_that_looks_through_some_threads_only_says_so(redis: Server, parley_home: Path) -> None:
+    store = RedisThreadStore(RedisLink(redis.url), parley_home / "owners", most_searched=2)
+    for word in ("heron", "otter", "heron marmot"):
+        await say(store, word)
+    found = await store.search("heron", workspace=None)
+    assert [one.title for one in found] == ["heron marmot"]
+    assert isinstance(found, FoundInSome) and "2 threads used last" in found.note
+    assert not isinstance(await store.search("marmot", workspace=None, limit=1), FoundInSome)
+    await store.aclose()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, []),
+        ({"maxmemory": "100mb", "maxmemory_policy": "allkeys-lru"}, ["allkeys-lru"]),
+        ({"appendonly": False, "maxmemory_policy": "allkeys-lru"}, ["appendonly"]),
+    ],
+)
+async def test_settings_of_a_server_that_may_lose_threads_are_warned_of_once(
+    tmp_path: Path, parley_home: Path, caplog: pytest.LogCaptureFixture, settings: dict[str, object], words: list[str]
+) -> None:
+    with server(tmp_path / "s", **settings) as one:
+        link = RedisLink(one.url)
+        store = SpoolingThreadStore(RedisThreadStore(link, parley_home / "owners"), link, Spool(parley_home / "spool"))
+        for _ in range(2):
+            await say(store, "hello")
+        found = await store.risks()
+        await store.aclose()
+    assert len(found) == len(words) and all(word in text for word, text in zip(words, found, strict=True))
+    assert [record.message for record in caplog.records if record.name == "memory.spool"] == found
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "kind"),
+    [
+        ("redis://", ("localhost", 6379), ""),
+        ("redis://h:1/2", ("h", 1), ""),
+        ("rediss://u:p%40ss@h", ("h", 6379), ""),
+        ("redis+sentinel://a:1,b/name/3", ("a", 1), "sentinel"),
+        ("rediss-cluster://[::1]:7000,b", ("::1", 7000), "cluster"),
+    ],
+)
+def test_an_address_is_read(url: str, host: tuple[str, int], kind: str) -> None:
+    found = address_of(url)
+    assert (found.hosts[0], found.kind) == (host, kind)
+    assert found.tls == url.startswith("rediss")
+    if "p%40ss" in url:
+        assert (found.user, found.password) == ("u", "p@ss")
+    if kind == "sentinel":
+        assert (found.service, found.database, found.hosts[1]) == ("name", 3, ("b", 26379))
+
+
+@pytest.mark.parametrize("url", ["", "localhost", "http://h", "redis+other://h", "redis://h/x", "redis://h:port", "redis+sentinel://h"])
+def test_an_address_that_makes_no_sense_is_an_error_that_does_not_repeat_it(url: str) -> None:
+    with pytest.raises(InvalidInput, match="REDIS_URL cannot be read") as caught:
+        address_of(f"{url}?password=hidden-word")
+    assert "hidden-word" not in f"{caught.value} {caught.value.hint}"
+
+
+async def test_a_socket_file_is_an_address_too(tmp_path: Path) -> None:
+    with server(tmp_path / "u", unixsocket=str(tmp_path / "s")) as one:
+        assert one.runs
+        link = RedisLink(f"unix://{tmp_path}/s?db=1")
+        await link.call("SET", "parley:x", "y")
+        assert await link.call("GET", "parley:x") == "y"
+        await link.aclose()
