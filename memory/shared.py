@@ -71,9 +71,19 @@ class Shared:
     _telling: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict[str, Callable[[], Awaitable[None]]], init=False)
     _teller: asyncio.Task[None] | None = field(default=None, init=False)
 
+    @property
+    def is_looking(self) -> bool:
+        """Whether others' news are being fetched."""
+        return self._asking is not None and not self._asking.done()
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether there is something that others do not know yet."""
+        return self._teller is not None and not self._teller.done()
+
     def look(self) -> None:
         """Have others' news fetched, unless that was done a moment ago."""
-        if self.clock() - self._asked_at < FRESH_SECONDS or (self._asking is not None and not self._asking.done()):
+        if self.clock() - self._asked_at < FRESH_SECONDS or self.is_looking:
             return
         with suppress(RuntimeError):  # no event loop: a command that only looks at what is here
             self._asking = asyncio.get_running_loop().create_task(self._ask(), name="others' news")
@@ -117,7 +127,7 @@ class Shared:
         with suppress(RuntimeError):
             loop = asyncio.get_running_loop()
             self._telling[what] = send
-            if self._teller is None or self._teller.done():
+            if not self.is_telling:
                 self._teller = loop.create_task(self._tell(), name="our news")
 
     async def _tell(self) -> None:
