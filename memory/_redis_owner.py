@@ -18,13 +18,14 @@ from memory._redis_scripts import PREFIX
 ALIVE_SECONDS = 60
 """How long a process counts as alive after its last sign; also how long Redis has to have been up before one that gave none is dead."""
 RENEW_SECONDS = 15.0
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Heartbeat:
     """This process as an owner of exchanges, and what it can tell of others. `folder` holds the locks of this machine's processes."""
 
-    def __init__(self, link: RedisLink, folder: Path) -> None:
-        self._link = link
+    def __init__(self, link: RedisLink, folder: Path, *, renew_seconds: float = RENEW_SECONDS) -> None:
+        self._link, self._renew_seconds = link, renew_seconds
         self._folder, self._locks = folder, Owners(folder)
         self._owner: str | None = None
         self._renewing: asyncio.Task[None] | None = None
@@ -41,18 +42,18 @@ class Heartbeat:
     def _claimed(self) -> str:
         try:
             name = self._locks.mine()
-            return f"{self._place()}/{name}"
+            return f"{self.place()}/{name}"
         except OSError:  # no folder to lock in: the key alone has to tell
             return f"-/{uuid.uuid4().hex}"
 
-    def _place(self) -> str:
+    def place(self) -> str:
         """Return what only processes have in common that see one another's locks."""
         found = self._folder.stat()
         return f"{_boot()}.{found.st_dev:x}.{found.st_ino:x}"
 
     async def _keep_renewing(self, owner: str) -> None:
         while True:
-            await asyncio.sleep(RENEW_SECONDS)
+            await asyncio.sleep(self._renew_seconds)
             with suppress(StoreError):
                 await self._renew(owner)
 
@@ -63,7 +64,7 @@ class Heartbeat:
         """Tell whether the owner is gone."""
         place, _, name = owner.partition("/")
         with suppress(OSError):
-            if place == self._place():
+            if place == self.place():
                 return self._locks.is_dead(name)
         if await self._link.call("EXISTS", _key(owner)):
             return False
@@ -87,6 +88,6 @@ def _key(owner: str) -> str:
 def _boot() -> str:
     """Return what tells this boot of this machine from all others."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
         return f"{uuid.getnode():x}"
