@@ -25,11 +25,10 @@ local function missing()
   return {'gone', redis.call('GET', gone) or ''}
 end
 local function kept(ttl)
-  if tonumber(ttl) > 0 then
-    for number, key in ipairs(KEYS) do
-      if key ~= gone then redis.call('PEXPIRE', key, ttl) end
-    end
+  for _, key in ipairs(KEYS) do
+    if tonumber(ttl) > 0 and key ~= gone then redis.call('PEXPIRE', key, ttl) end
   end
+  if tonumber(ttl) == 0 then redis.call('PERSIST', files) end
 end
 local function shown(last, without)
   local waiting = {}
@@ -51,9 +50,10 @@ end
 """
 
 PUT = """
--- ARGV: ttl, number of files, then each its name and content. Files are there before the turns that name them.
-for number = 1, tonumber(ARGV[2]) do redis.call('HSETNX', files, ARGV[1 + 2 * number], ARGV[2 + 2 * number]) end
-kept(ARGV[1])
+-- ARGV: number of files, then each its name and content. Files are there before the turns that name them; where there is no thread to
+-- come, they do not stay.
+for number = 1, tonumber(ARGV[1]) do redis.call('HSETNX', files, ARGV[2 * number], ARGV[1 + 2 * number]) end
+if redis.call('EXISTS', thread) == 0 then redis.call('PEXPIRE', files, 3600000) end
 return {'ok'}
 """
 
@@ -78,6 +78,7 @@ if not known then
   if updated < ARGV[3] then return {'gone', 'expired'} end
   local last = redis.call('LLEN', turns)
   if ARGV[8] ~= '' and tonumber(ARGV[8]) ~= last then return {'conflict', last} end
+  if ARGV[8] ~= '' and redis.call('LLEN', pending) > 0 then return {'waiting', last} end
   redis.call('HSET', exchanges, id, 'p ' .. ARGV[5] .. ' ' .. ARGV[6])
   redis.call('HSET', asked, id, ARGV[7])
   redis.call('RPUSH', pending, id)
@@ -91,6 +92,7 @@ return shown(tonumber(redis.call('HGET', exchanges, id .. ' then') or redis.call
 COMPLETE = """
 -- ARGV: ttl, now, exchange, then the answers.
 local known = redis.call('HGET', exchanges, ARGV[3])
+if not known and redis.call('EXISTS', thread) == 1 then return {'unknown'} end
 if not known then return missing() end
 local state = string.sub(known, 1, 1)
 if state == 'i' then return {'interrupted'} end

@@ -39,6 +39,7 @@ _EXCHANGE_SECONDS = 30 * 86_400
 _LISTED_AT_ONCE = 100
 MOST_SEARCHED = 2_000
 """Threads, the ones used last: there is no index of words in Redis."""
+MOST_SEARCHED_BYTES = 64 * 1024 * 1024
 _LARGE_ROWS = 500
 _COPIED_MS = 100
 """How long an answer waits for a replica to have it; one that is slower is kept in the spool meanwhile."""
@@ -199,7 +200,7 @@ class RedisThreadStore:
         keys = scripts.keys_of(said.thread_id)
         if said.files:
             parts = [part for pair in said.files.items() for part in pair]
-            await self._link.script(scripts.PUT, keys, self._ttl_ms, len(said.files), *parts)
+            await self._link.script(scripts.PUT, keys, len(said.files), *parts)
         fields = {
             **{"id": said.thread_id, "title": said.title, "workspace": said.workspace},
             **{"created": said.begun, "updated": said.completed, "made": 0},
@@ -261,15 +262,16 @@ class RedisThreadStore:
         if not words:
             return await self.list(workspace=workspace, limit=limit)
         found: builtins.list[ThreadSummary] = []
-        looked = 0
+        looked = size = 0
         async with aclosing(self._recent(workspace)) as recent:
             async for head, count in recent:
                 if len(found) >= limit:
                     break
-                if looked >= self._most_searched:
+                if looked >= self._most_searched or size >= MOST_SEARCHED_BYTES:
                     return FoundInSome(found, looked)
                 looked += 1
-                text = await self._holding(head.id, words)
+                text, bytes_ = await self._holding(head.id, words)
+                size += bytes_
                 if text is not None:
                     found.append(_summary(head, count, snippet(text, words)))
         return found
@@ -335,7 +337,9 @@ class RedisThreadStore:
         self, thread_id: str, title: str, workspace: str, at: Instant, parent: str | None = None, parent_seq: int | None = None
     ) -> dict[str, str | int]:
         """Enter a thread that is about to be made into the lists, and return its fields."""
-        answers = await self._link.pipe([("INCR", _ORDER), *_entries(thread_id, workspace, at.now)])
+        entries = _entries(thread_id, workspace, at.now)
+        over = [("ZREMRANGEBYSCORE", key, "-inf", _score(at.cutoff)) for _, key, *_ in entries] if at.cutoff else []
+        answers = await self._link.pipe([("INCR", _ORDER), *over, *entries])
         named = {"id": thread_id, "title": title, "workspace": workspace, "created": at.now, "updated": at.now, "made": int(answers[0])}
         return {**named, **({"parent_id": parent, "parent_seq": parent_seq or 0} if parent is not None else {})}
 
@@ -347,7 +351,7 @@ class RedisThreadStore:
         files = contents(turns)
         if files:
             parts = [part for pair in files.items() for part in pair]
-            await self._link.script(scripts.PUT, scripts.keys_of(thread_id), self._ttl_ms, len(files), *parts)
+            await self._link.script(scripts.PUT, scripts.keys_of(thread_id), len(files), *parts)
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
@@ -395,15 +399,15 @@ class RedisThreadStore:
                 if head.updated >= at.cutoff:
                     yield head, count
 
-    async def _holding(self, thread_id: str, words: Sequence[str]) -> str | None:
-        """Return the newest landed turn of a thread that holds every word."""
+    async def _holding(self, thread_id: str, words: Sequence[str]) -> tuple[str | None, int]:
+        """Return the newest landed turn of a thread that holds every word, and how much was looked through."""
         rows = await self._link.call("LRANGE", scripts.keys_of(thread_id)[1], 0, -1)
 
         def look() -> str | None:
             texts = (Kept.landed(row).content for row in reversed(rows))
             return next((text for text in texts if holds(text, words)), None)
 
-        return await asyncio.to_thread(look)
+        return await asyncio.to_thread(look), sum(map(len, rows))
 
     # --- the rest --------------------------------------------------------------------------------------------------
 
@@ -465,6 +469,10 @@ def _checked(answer: Sequence[Any]) -> Sequence[Any]:
             raise _gone(answer)
         case "conflict":
             raise ThreadConflict(f"The thread stands at turn {answer[1]}, not at the turn that was expected.")
+        case "unknown":
+            raise ThreadNotFound("The exchange is not there: its thread was deleted or has expired.")
+        case "waiting":
+            raise ThreadConflict(f"Another exchange is pending on the thread, which will not stay at turn {answer[1]}.")
         case "interrupted":
             raise ThreadConflict("The exchange was interrupted before its answer came.")
         case _:
@@ -483,8 +491,12 @@ def _gone(answer: Sequence[Any]) -> ThreadNotFound | ThreadExpired:
 
 def _entries(thread_id: str, workspace: str, at: str) -> list[Sequence[str | float]]:
     """Return the commands that enter a thread into the lists, as used at a time."""
-    score = datetime.fromisoformat(at).timestamp()
+    score = _score(at)
     return [("ZADD", _ALL, score, thread_id), ("ZADD", _of_workspace(workspace), score, thread_id)]
+
+
+def _score(at: str) -> float:
+    return datetime.fromisoformat(at).timestamp()
 
 
 def _of_workspace(workspace: str) -> str:

@@ -203,7 +203,11 @@ class SpoolingThreadStore:
     async def _completed(self, begun: _Begun, said: Said, answers: Sequence[NewTurn]) -> tuple[Turn, ...]:
         if begun.offline:
             raise StoreUnavailable("Redis could not be reached.")
-        turns, is_copied = await self._store.completed(said.exchange_id, answers)
+        try:
+            turns, is_copied = await self._store.completed(said.exchange_id, answers)
+        except ThreadNotFound:  # its beginning may be what a server lost that was replaced: then it is landed whole
+            await self._store.land(said)
+            turns, is_copied = await self._store.completed(said.exchange_id, answers)
         if not is_copied:
             await asyncio.to_thread(self._spool.put, said)
         return turns
@@ -219,7 +223,9 @@ class SpoolingThreadStore:
     async def interrupt(self, exchange_id: str) -> None:
         exchange = clean(exchange_id)
         begun = self._begun.pop(exchange, None)
-        if exchange not in self._kept and (begun is None or not begun.offline):
+        if exchange in self._kept:
+            self._kept.discard(exchange)
+        elif begun is None or not begun.offline:
             await self._store.interrupt(exchange_id)
 
     async def append(self, thread_id: str, turn: NewTurn, *, uid: str) -> Turn:

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from conversation.errors import NotSavedYet, StoreError
+from conversation.errors import NotSavedYet, StoreError, ThreadNotFound
 from conversation.threads import ThreadStore
 from memory._redis_client import RedisLink
 from memory.redis import RedisThreadStore
 from memory.spool import Spool, SpoolingThreadStore
-from tests.memory.contract import answer, said, say, user
+from tests.memory.contract import answer, attachment, said, say, user
 from tests.redis_servers import replicated, server
 from tests.waiting import a_while
 
@@ -208,3 +209,31 @@ def test_a_spool_sets_aside_what_it_cannot_read(tmp_path: Path) -> None:
     assert spool.get("1.json") is None and spool.get("2.json") is None
     assert [path.name for path in tmp_path.iterdir()] == ["1.broken"]
     spool.drop("2.json")
+
+
+async def test_an_exchange_whose_beginning_was_lost_lands_whole(tmp_path: Path, opened: Open) -> None:
+    with server(tmp_path / "r") as one:
+        store = opened(one.url)
+        thread_id = await say(store, "one")
+        started = await store.begin(user("two"), workspace="/w", thread_id=thread_id)
+        with one.client() as client:
+            for name in ("exchanges", "asked", "pending"):
+                client.delete(f"parley:{{{thread_id}}}:{name}")
+        assert [turn.seq for turn in await store.complete(started.exchange_id, [answer("two!")])] == [3, 4]
+        assert await landed(store, thread_id) == ["one", "one!", "two", "two!"]
+        gone = await store.begin(user("three"), workspace="/w", thread_id=thread_id)
+        await opened(one.url).delete(thread_id)
+        with pytest.raises(ThreadNotFound, match="deleted"):
+            await store.complete(gone.exchange_id, [answer("three!")])
+
+
+async def test_files_of_threads_that_are_not_there_do_not_stay(tmp_path: Path, opened: Open) -> None:
+    with server(tmp_path / "r") as one:
+        store = opened(one.url)
+        unknown = str(uuid.uuid4())
+        with pytest.raises(ThreadNotFound):
+            await store.begin(user("x", attachment("a", "b")), workspace="/w", thread_id=unknown)
+        thread_id = await say(store, "one", None, attachment("a", "b"))
+        with one.client() as client:
+            assert 0 < client.ttl(f"parley:{{{unknown}}}:files") <= 3600
+            assert client.ttl(f"parley:{{{thread_id}}}:files") == -1
