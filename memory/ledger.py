@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from conversation.spending import Account, Rows, Spent
+from memory._database import Database
 from memory._sql import Sql, clean
-from memory.sqlite import Database
 
 _ADD = """
 INSERT INTO spending VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)

@@ -23,7 +23,7 @@ DOORS = {
     "aiohttp": "providers/_http.py",
     "google.auth": "providers/_google.py",
     "google.oauth2": "providers/_google.py",
-    "apsw": "memory/sqlite.py",
+    "apsw": "memory/_database.py",
     "graphiti_core": "graph/_graphiti.py",
     "yaml": "tools/_role_file.py",
     "pypdf": "providers/_pdf_pages.py",

@@ -17,9 +17,10 @@ import pytest
 
 from conversation.errors import StoreBusy, StoreError, StoreUnavailable, ThreadConflict, ThreadNotFound
 from conversation.threads import NewTurn
+from memory._database import Database
 from memory._schema import MIGRATIONS
 from memory.ledger import SpendLedger
-from memory.sqlite import Database, SqliteThreadStore
+from memory.sqlite import SqliteThreadStore
 from tests.memory.contract import DAY, TTL_DAYS, Clock, OpenStore, ThreadStoreContract, answer, attachment, said, say, user
 
 ROOT = Path(__file__).parents[2]
