@@ -9,35 +9,57 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from conversation.errors import StoreBusy, StoreUnavailable
-from memory import _schema
+from memory import _places, _schema
 from memory._home import private_folder
-from memory._sql import Sql
-
-if TYPE_CHECKING:
-    import apsw
+from memory._sql import Connection, Sql
 
 T = TypeVar("T")
 Work = Callable[[Sql], T]
 
 # secure_delete: what is deleted is overwritten, so that a deleted conversation cannot be read from the file.
-_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON", "journal_size_limit = 67108864")
+# auto_vacuum: a file can shrink; it counts for a new one only, and has to come before anything is written.
+_PRAGMAS = (
+    "auto_vacuum = INCREMENTAL",
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "foreign_keys = ON",
+    "secure_delete = ON",
+    "journal_size_limit = 67108864",
+)
 
 # By the class of the library's error: what is wrong, and what to do. SQLite's own words may name paths.
+_MENDED = "`parley threads restore` puts a backup into its place; without one, move it away: a new one is made on the next call."
 _FAULTS = {
-    "FullError": ("The disk is full.", "Make room on the disk that holds PARLEY_HOME."),
-    "ReadOnlyError": ("The thread store is read-only.", "Make PARLEY_HOME and the files in it writable, or point PARLEY_HOME elsewhere."),
-    "CantOpenError": ("The thread store cannot be opened.", None),
-    "PermissionsError": ("The thread store may not be opened.", None),
-    "CorruptError": ("The thread store is damaged.", "Move the database in PARLEY_HOME away; a new one is made on the next call."),
-    "NotADBError": ("The thread store is not a database.", "Move the database in PARLEY_HOME away; a new one is made on the next call."),
-    "IOError": ("The disk failed under the thread store.", None),
+    "FullError": ("{} cannot grow: the disk is full.", "Make room on the disk that holds PARLEY_HOME."),
+    "ReadOnlyError": ("{} is read-only.", "Make PARLEY_HOME and the files in it writable, or point PARLEY_HOME elsewhere."),
+    "CantOpenError": ("{} cannot be opened.", None),
+    "PermissionsError": ("{} may not be opened.", None),
+    "CorruptError": ("{} is damaged.", _MENDED),
+    "NotADBError": ("{} is not a database.", _MENDED),
+    "IOError": ("{} cannot be read or written: the disk refuses.", None),
 }
+STORE = "The thread store"
+_PAGES = 4096
+"""Copied at a time: 16 MB."""
+
+
+class Damaged(StoreUnavailable):
+    """What is in the file is not what a database has in it."""
+
+
+class OutOfTime(Exception):
+    """The library was told to give up what it did."""
+
+
+class _Moved(Exception):
+    """Another file stands in the place of the one that is open."""
 
 
 class Database:
@@ -47,22 +69,24 @@ class Database:
         self._path = path
         self._busy_timeout_s = busy_timeout_s
         self._worker: ThreadPoolExecutor | None = None
-        self._connection: apsw.Connection | None = None
-        self._inode: tuple[int, int] | None = None
+        self._connection: Connection | None = None
+        self._inode: _places.Inode | None = None
         self._closed = False
 
     @property
     def used(self) -> bool:
         return self._worker is not None
 
-    async def run(self, work: Work[T], *, write: bool) -> T:
-        """Return what `work` returns, run as one transaction. Raises StoreBusy, StoreUnavailable, and what `work` raises.
+    async def run(self, work: Work[T], *, write: bool | None) -> T:
+        """Return what `work` returns, run as one transaction, with None in none: `work` begins its own.
+
+        Raises StoreBusy, StoreUnavailable, and what `work` raises.
 
         A task that is cancelled while it waits does not take the transaction with it: that happens whole all the same.
         """
         return await asyncio.shield(asyncio.wrap_future(self.post(work, write=write)))
 
-    def post(self, work: Work[T], *, write: bool) -> Future[T]:
+    def post(self, work: Work[T], *, write: bool | None) -> Future[T]:
         """Queue a transaction; nobody has to wait for it."""
         if self._closed:
             raise StoreUnavailable("The thread store is closed.", hint="The server is shutting down.")
@@ -80,51 +104,44 @@ class Database:
 
     # --- in the worker thread --------------------------------------------------------------------------------------
 
-    def _run(self, work: Work[T], write: bool) -> T:
+    def _run(self, work: Work[T], write: bool | None) -> T:
         import apsw
 
         deadline = time.monotonic() + self._busy_timeout_s
         while True:
             try:
-                return _transact(self._open(), work, write)
-            except (apsw.BusyError, apsw.LockedError):
+                return work(self._open()) if write is None else transact(self._open(), work, write=write, check=self._check)
+            except _Moved:
+                self._drop_connection()
+            except (apsw.BusyError, apsw.LockedError, BlockingIOError):
                 if time.monotonic() >= deadline:
                     raise StoreBusy("Another process holds the thread store.", retry_after=1.0) from None
                 time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - spreads the writers out, no secret
-            except apsw.Error as error:
+            except (apsw.Error, OSError) as error:
                 self._drop_connection()
-                said, hint = _FAULTS.get(type(error).__name__, (f"The thread store failed ({type(error).__name__}).", None))
-                raise StoreUnavailable(said, hint=hint) from None
-            except OSError as error:
-                self._drop_connection()
-                in_its_place = isinstance(error, (FileExistsError, NotADirectoryError))
-                reason = "it is, or lies in, something that is not a folder" if in_its_place else error.strerror
-                raise StoreUnavailable(f"The state folder, PARLEY_HOME, cannot be used: {reason}.") from None
+                raise fault(error) from None
 
-    def _open(self) -> apsw.Connection:
-        import apsw
-
-        if self._connection is not None and self._inode == self._found():
+    def _open(self) -> Connection:
+        if self._connection is not None and self._inode == _places.inode(self._path):
             return self._connection
         self._drop_connection()  # the file was moved or removed under us: go on with the one that is there
         private_folder(self._path.parent)
-        connection = apsw.Connection(str(self._path))
-        try:
-            self._path.chmod(0o600)
-            connection.set_busy_timeout(max(1, round(self._busy_timeout_s * 250)))
-            _prepare(connection)
-        except BaseException:
-            connection.close()
-            raise
-        self._connection, self._inode = connection, self._found()
+        _places.make_way(self._path)
+        with _places.locked(self._path.parent):
+            connection = connected(self._path, busy_timeout_s=self._busy_timeout_s / 4)
+            try:
+                self._path.chmod(0o600)
+                _prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection, self._inode = connection, _places.inode(self._path)
         return connection
 
-    def _found(self) -> tuple[int, int] | None:
-        try:
-            found = self._path.stat()
-        except FileNotFoundError:
-            return None
-        return found.st_dev, found.st_ino
+    def _check(self) -> None:
+        """Called with the write lock held: what is written now counts only if the file still stands in its place."""
+        if self._inode != _places.inode(self._path):
+            raise _Moved
 
     def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None
@@ -132,9 +149,22 @@ class Database:
             connection.close()
 
 
-def _transact(sql: Sql, work: Work[T], write: bool) -> T:
+def connected(path: Path, *, busy_timeout_s: float = 0.0, make: bool = True) -> Connection:
+    """Return a connection to the file; unless it may be made, it has to be there. Raises what the library raises."""
+    import apsw
+
+    flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if make else 0)
+    connection = apsw.Connection(str(path), flags=flags)
+    connection.set_busy_timeout(max(1, round(busy_timeout_s * 1000)))
+    return connection
+
+
+def transact(sql: Sql, work: Work[T], *, write: bool, check: Callable[[], None] = lambda: None) -> T:
+    """Return what `work` returns, run as one transaction; `check` is called first and may raise."""
     sql.execute("BEGIN IMMEDIATE" if write else "BEGIN")
     try:
+        if write:
+            check()
         result = work(sql)
         sql.execute("COMMIT")
         return result
@@ -144,11 +174,65 @@ def _transact(sql: Sql, work: Work[T], write: bool) -> T:
             sql.execute("ROLLBACK")
 
 
+@contextmanager
+def translated(what: str = STORE) -> Generator[None]:
+    """Turn what the library and the system raise into StoreBusy, StoreUnavailable (Damaged), and OutOfTime for `within`."""
+    import apsw
+
+    try:
+        yield
+    except (apsw.BusyError, apsw.LockedError, BlockingIOError):
+        raise StoreBusy(f"Another process holds {what[0].lower()}{what[1:]}.", retry_after=1.0) from None
+    except apsw.InterruptError:
+        raise OutOfTime from None
+    except (apsw.Error, OSError) as error:
+        raise fault(error, what) from None
+
+
+def fault(error: Exception, what: str = STORE) -> StoreUnavailable:
+    """Return what to tell of an error of the library or of the system; `what` begins a sentence."""
+    name = type(error).__name__
+    if isinstance(error, OSError) and what == STORE:
+        in_its_place = isinstance(error, (FileExistsError, NotADirectoryError))
+        reason = "it is, or lies in, something that is not a folder" if in_its_place else error.strerror
+        return StoreUnavailable(f"The state folder, PARLEY_HOME, cannot be used: {reason}.")
+    if isinstance(error, OSError):
+        return StoreUnavailable(f"{what} cannot be used: {error.strerror}.", hint="Nothing was changed.")
+    said, hint = _FAULTS.get(name, (f"{{}} failed ({name}).", None))
+    kind = Damaged if name in ("CorruptError", "NotADBError") else StoreUnavailable
+    return kind(said.format(what), hint=hint if what == STORE else "Nothing was changed.")
+
+
+@contextmanager
+def within(connection: Connection, seconds: float | None) -> Generator[None]:
+    """Have the library give up what takes longer: OutOfTime, where it is translated."""
+    if seconds is None:
+        yield
+        return
+    end = time.monotonic() + seconds
+    connection.set_progress_handler(lambda: time.monotonic() > end, 1000)
+    try:
+        yield
+    finally:
+        connection.set_progress_handler(None)
+
+
+def copy(source: Connection, target: Connection) -> None:
+    """Make `target` what `source` is at one moment, whoever writes meanwhile, and a file that needs no other beside it."""
+    source.execute("BEGIN")
+    source.execute("SELECT 1 FROM sqlite_schema").fetchall()  # from here on it sees nothing new
+    with target.backup("main", source, "main") as work:
+        while not work.done:
+            work.step(_PAGES)
+    source.execute("ROLLBACK")
+    target.execute("PRAGMA journal_mode = DELETE")
+
+
 def _prepare(sql: Sql) -> None:
     for pragma in _PRAGMAS:
         sql.execute(f"PRAGMA {pragma}")
     if _schema.version(sql) != len(_schema.MIGRATIONS):
-        _transact(sql, _migrate, write=True)
+        transact(sql, _migrate, write=True)
 
 
 def _migrate(sql: Sql) -> None:

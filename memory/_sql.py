@@ -28,6 +28,14 @@ class Sql(Protocol):
     def in_transaction(self) -> bool: ...
 
 
+class Connection(Sql, Protocol):
+    """A connection to a file, for what is done with all of it."""
+
+    def set_progress_handler(self, callable: Callable[[], bool] | None, nsteps: int = ..., /) -> None: ...
+    def backup(self, databasename: str, sourceconnection: Any, sourcedatabasename: str, /) -> Any: ...
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class Instant:
     """The time of a transaction, and the last moment of activity that counts as expired at that time."""
