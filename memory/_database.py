@@ -210,7 +210,7 @@ def within(connection: Connection, seconds: float | None) -> Generator[None]:
         yield
         return
     end = time.monotonic() + seconds
-    connection.set_progress_handler(lambda: time.monotonic() > end, 1000)
+    connection.set_progress_handler(lambda: time.monotonic() > end, 250)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""`parley threads`: conversations listed, shown, searched, exported, imported and removed."""
+"""`parley threads`: conversations listed, shown, searched, exported, imported and removed, and all of them backed up and restored."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ def run(context: Context, arguments: list[str]) -> int:
     options = _parser(context).parse_args(arguments)
     env = context.environment(options)
     configure_logging(env)
+    if options.action in ("backup", "restore", "reindex"):
+        from cli.backups import act as on_the_whole
+
+        return on_the_whole(env, options)
     if options.action == "import":
         from cli.importing import read_export
 
@@ -42,8 +46,9 @@ def run(context: Context, arguments: list[str]) -> int:
 
 
 def _parser(context: Context) -> argparse.ArgumentParser:
-    parser = context.parser("threads", "List, show, search, export, import and remove conversations.")
-    actions = parser.add_subparsers(dest="action", metavar="ls|show|search|export|import|rm", required=True, parser_class=type(parser))
+    parser = context.parser("threads", "List, show, search, export, import, remove, back up and restore conversations.")
+    named = "ls|show|search|export|import|rm|backup|restore|reindex"
+    actions = parser.add_subparsers(dest="action", metavar=named, required=True, parser_class=type(parser))
 
     def action(name: str, summary: str, *, json: bool = True) -> argparse.ArgumentParser:
         made = actions.add_parser(name, prog=f"parley threads {name}", description=summary, help=summary.rstrip("."))
@@ -61,6 +66,13 @@ def _parser(context: Context) -> argparse.ArgumentParser:
     reader = action("import", "Make a thread of an exported one; prints its new id.")
     reader.add_argument("file", nargs="?", help="what `export --json` printed; - or nothing for stdin")
     action("rm", "Remove threads.", json=False).add_argument("ids", type=_id, nargs="+", metavar="id")
+    for copier, force in (
+        (action("backup", "Copy all there is into a file, while servers go on writing."), "replace a file that is there"),
+        (action("restore", "Put a backup in the place of what there is, which is kept beside."), "also when newer threads are not in it"),
+    ):
+        copier.add_argument("file")
+        copier.add_argument("--force", action="store_true", help=force)
+    action("reindex", "Build the search anew, when `parley doctor` says that it is damaged.", json=False)
     return parser
 
 
