@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from cli.backups import told
 from cli.commands.config import console_script
 from cli.commands.version import PACKAGES, packages
 from cli.context import Context, parley_version
@@ -18,11 +19,17 @@ from cli.environment import NAMES, not_used_yet, unknown_names
 from cli.log import configure_logging
 from cli.output import Failed, WrongUse, did_you_mean, put, put_json, table
 from conversation.errors import ParleyError
+from memory.checkup import SECONDS, examine
+from memory.config import MemoryConfig
 
 if TYPE_CHECKING:
     from tools.app import App
 
 PING_SECONDS = 10.0
+_DAMAGED = (
+    "Put a backup in its place: `parley threads restore FILE --force` keeps the damaged one beside. "
+    "Without a backup, save what can still be read: `parley threads export ID --json`, then move the file away and import."
+)
 _OTHER_HOME = "Set PARLEY_HOME to a folder that can be written."
 Status = Literal["ok", "warning", "broken"]
 
@@ -104,6 +111,7 @@ def _configured(env: Mapping[str, str]) -> Iterator[Check]:
             await close_app(app)
 
     yield asyncio.run(ping())
+    yield from check_threads(MemoryConfig(home=Path(app.home)).database)
     yield from check_home(Path(app.home))
     yield from _roles(app)
     yield from _providers(app)
@@ -117,6 +125,25 @@ async def _store(app: App) -> Check:
     except TimeoutError:
         return Check("store", "broken", f"no answer within {PING_SECONDS:g} s", "Another process may hold the store.")
     return Check("store", "ok", "can be read and written")
+
+
+def check_threads(database: Path) -> Iterator[Check]:
+    """Yield whether the database of threads is whole; nothing when it cannot be opened, for that is the finding of the store."""
+    try:
+        found = examine(database)
+    except ParleyError:
+        return
+    if found.damage:
+        first, *others = found.damage
+        more = f", and {len(others)} more problems" if others else ""
+        yield Check("threads", "broken", f"{database} is damaged: {first}{more}", _DAMAGED)
+    elif found.index:
+        yield Check("threads", "broken", f"what was said is whole, its search is not: {found.index}", "Run `parley threads reindex`.")
+    elif found.cut:
+        unfinished = f"{told(found)}; nothing wrong as far as could be looked in {SECONDS:g} s"
+        yield Check("threads", "ok", unfinished, "`parley threads backup FILE` makes a copy and looks at all of that.")
+    else:
+        yield Check("threads", "ok", told(found))
 
 
 def check_home(home: Path) -> Iterator[Check]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from cli.commands import doctor
+from memory.checkup import examine
 from memory.config import MemoryConfig
 from simulator import running
+from tests.cli.kept import conversation
 from tests.cli.run import Here
 
 
@@ -30,8 +35,8 @@ def examined(here: Here, env: dict[str, str], expected: int) -> dict[str, dict[s
 def test_all_is_well_with_one_provider(here: Here, keys: dict[str, str]) -> None:
     checks = examined(here, keys, 0)
     assert {name: check["status"] for name, check in checks.items()} == {
-        "python": "ok", "parley": "ok", "packages": "ok", "command": "ok", "configuration": "ok", "store": "ok", "home": "ok",
-        "roles": "ok", "openrouter": "ok", "vertex_claude": "warning", "vertex_gemini": "warning", "github_models": "warning",
+        "python": "ok", "parley": "ok", "packages": "ok", "command": "ok", "configuration": "ok", "store": "ok", "threads": "ok",
+        "home": "ok", "roles": "ok", "openrouter": "ok", "vertex_claude": "warning", "vertex_gemini": "warning", "github_models": "warning",
     }  # fmt: skip
     assert "OPENROUTER" not in checks["openrouter"]["detail"] and "mode 0700" in checks["home"]["detail"]
 
@@ -121,6 +126,50 @@ def test_a_store_that_is_no_database_is_broken(here: Here, keys: dict[str, str])
     MemoryConfig(home=home).database.write_text("this is no database" * 100)
     check = examined(here, keys, 1)["store"]
     assert check["status"] == "broken" and check["hint"]
+
+
+def changed(env: dict[str, str], statements: str) -> Path:
+    """The database, after a conversation and a change behind the store's back."""
+    home = Path(env["PARLEY_HOME"])
+    conversation(home)
+    with closing(apsw.Connection(str(MemoryConfig(home=home).database))) as sql:
+        sql.execute(statements)
+    return MemoryConfig(home=home).database
+
+
+def test_a_sound_database_is_told_with_what_it_holds(here: Here, keys: dict[str, str]) -> None:
+    conversation(Path(keys["PARLEY_HOME"]))
+    assert re.fullmatch(r"1 threads, 3 turns, \d\.\d MB", examined(here, keys, 0)["threads"]["detail"])
+
+
+def test_a_damaged_database_is_broken_and_told_how_to_mend(here: Here, keys: dict[str, str]) -> None:
+    database = changed(keys, "DELETE FROM turns WHERE seq = 2; DELETE FROM contents")
+    checks = examined(here, keys, 1)
+    assert checks["store"]["status"] == "ok" and checks["threads"]["status"] == "broken"
+    said = f"{database} is damaged: files of turns whose content is lost: 1, and 1 more problems"
+    assert checks["threads"]["detail"] == said
+    for step in ("parley threads restore FILE --force", "parley threads export ID --json"):
+        assert step in checks["threads"]["hint"]
+
+
+def test_a_search_that_is_damaged_is_broken_and_mended_by_reindex(here: Here, keys: dict[str, str]) -> None:
+    changed(keys, "DELETE FROM turns_fts_docsize")
+    check = examined(here, keys, 1)["threads"]
+    assert check["status"] == "broken" and "its search is not" in check["detail"] and check["hint"] == "Run `parley threads reindex`."
+    assert here("threads", "reindex", env=keys) == (0, "", "the search was built anew\n")
+    assert examined(here, keys, 0)["threads"]["status"] == "ok"
+
+
+def test_a_database_too_large_to_be_looked_at_in_time_is_no_finding(
+    here: Here, keys: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "examine", lambda path: examine(path, locked_seconds=0.0))
+    words = " ".join(f"word{number}" for number in range(4000))
+    for _ in range(60):
+        conversation(Path(keys["PARLEY_HOME"]), words)
+    check = examined(here, keys, 0)["threads"]
+    assert check["status"] == "ok" and "60 threads" in check["detail"] and "as far as could be looked in 10 s" in check["detail"]
+    assert "parley threads backup" in check["hint"]
 
 
 def test_a_home_that_cannot_be_made_is_broken(here: Here, keys: dict[str, str], tmp_path: Path) -> None:
