@@ -67,6 +67,7 @@ class BudgetSection(Section):
 
 class ThreadsSection(Section):
     ttl_days: float | None = Field(default=None, gt=0)
+    max_mb: float | None = Field(default=None, ge=1)
     max_tokens: int | None = Field(default=None, ge=1)
 
 
@@ -127,6 +128,7 @@ VARIABLE_OF: Mapping[tuple[str, str], str] = {
     ("chain", "breaker_open_seconds"): "PARLEY_BREAKER_OPEN_SECONDS",
     ("budget", "daily_usd"): "PARLEY_DAILY_BUDGET_USD",
     ("threads", "ttl_days"): "PARLEY_THREAD_TTL_DAYS",
+    ("threads", "max_mb"): "PARLEY_THREADS_MAX_MB",
     ("memory", "graph_url"): "PARLEY_GRAPH_URL",
     ("memory", "embedding_model"): "PARLEY_EMBEDDING_MODEL",
     ("memory", "extraction_model"): "PARLEY_EXTRACTION_MODEL",

@@ -79,6 +79,7 @@ VARIABLES: tuple[Variable, ...] = (
         ("PARLEY_TOKEN", "", "token every HTTP port asks for; a host that is not loopback needs one"),
         ("PARLEY_DAILY_BUDGET_USD", "", "spending limit a day, UTC (none)"),
         ("PARLEY_THREAD_TTL_DAYS", "", "days a thread is kept after its last turn (for ever)"),
+        ("PARLEY_THREADS_MAX_MB", "", "MB of threads that are kept; beyond it those used longest ago go (any number)"),
         ("REDIS_URL", "", "redis://, rediss://, redis+sentinel:// or redis+cluster://: threads of many machines (SQLite in PARLEY_HOME)"),
         ("PARLEY_LOG_LEVEL", "warning", "debug, info, warning or error"),
     ),

@@ -194,7 +194,7 @@ def _stores(memory: MemoryConfig) -> _Stores:
     """Return where threads, spending and the providers' health are kept: on this machine, or in Redis for many."""
     ledger, keeper = SpendLedger(memory.database), HealthFile(memory.health)
     if memory.redis_url is None:
-        return _Stores(SqliteThreadStore(memory.database, ttl_days=memory.ttl_days), ledger, keeper)
+        return _Stores(SqliteThreadStore(memory.database, ttl_days=memory.ttl_days, max_mb=memory.max_mb), ledger, keeper)
     from memory.redis_stores import stores
 
     return _Stores(*stores(memory.redis_url.get_secret_value(), memory, ledger, keeper))

@@ -103,7 +103,7 @@ class ThreadNotFound(CallerError):
 
 class ThreadExpired(CallerError):
     code = "thread_expired"
-    default_hint = "Leave continuation_id out to start a new thread; ttl_days in parley.toml sets how long threads are kept."
+    default_hint = "Leave continuation_id out to start a new thread; ttl_days and max_mb in parley.toml say what is kept."
 
 
 class ThreadConflict(CallerError):

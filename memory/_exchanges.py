@@ -185,22 +185,42 @@ def delete(sql: Sql, at: Instant, thread_id: str) -> None:
     if sql.execute("SELECT 1 FROM threads WHERE id = ?", (thread_id,)).fetchone() is None:
         raise ThreadNotFound(_rows.gone(sql, thread_id).message)
     _bury(sql, at, thread_id, "deleted")
-    _drop_unused(sql)
 
 
-def purge(sql: Sql, at: Instant, limit: int = 100) -> None:
-    """Remove expired threads, oldest first; their ids stay known as expired."""
-    rows = sql.execute("SELECT id FROM threads WHERE updated < ? ORDER BY updated LIMIT ?", (at.cutoff, limit)).fetchall()
+def expire(sql: Sql, thread_id: str) -> None:
+    """Make a thread one that has expired, whenever it was used; it is removed by and by."""
+    sql.execute("UPDATE threads SET updated = '' WHERE id = ?", (thread_id,))
+
+
+def purge(sql: Sql, at: Instant, most: int) -> None:
+    """Remove threads that have expired, oldest first, until about so many characters are gone; their ids stay known as expired.
+
+    The words of a turn are taken out of the index one by one: a megabyte takes seconds, in which nobody else could write.
+    """
+    rows = sql.execute("SELECT id FROM threads WHERE updated < ? ORDER BY updated LIMIT 100", (at.cutoff,)).fetchall()
     for (thread_id,) in rows:
+        expire(sql, thread_id)  # what has begun to go does not come back when threads are to be kept for longer
+        most -= _shorten(sql, thread_id, most)
+        if most <= 0:
+            return
         _bury(sql, at, thread_id, "expired")
-    if rows:
-        _drop_unused(sql)
+
+
+def _shorten(sql: Sql, thread_id: str, most: int) -> int:
+    """Remove a thread's first turns until so many characters are gone or no turn is left, and return how many characters that were."""
+    gone = 0
+    for number, length in sql.execute("SELECT n, length(content) FROM turns WHERE thread_id = ? ORDER BY seq", (thread_id,)).fetchall():
+        if gone >= most:
+            break
+        sql.execute("DELETE FROM turns WHERE n = ?", (number,))
+        gone += length
+    return gone
 
 
 def _bury(sql: Sql, at: Instant, thread_id: str, reason: str) -> None:
+    held = sql.execute("SELECT DISTINCT digest, kind FROM attachments WHERE thread_id = ?", (thread_id,)).fetchall()
     sql.execute("INSERT OR REPLACE INTO tombstones VALUES (?, ?, ?)", (thread_id, reason, at.now))
     sql.execute("DELETE FROM threads WHERE id = ?", (thread_id,))
-
-
-def _drop_unused(sql: Sql) -> None:
-    sql.execute("DELETE FROM contents WHERE (digest, kind) NOT IN (SELECT digest, kind FROM attachments)")
+    for one in held:
+        in_use = "SELECT 1 FROM attachments a WHERE a.digest = contents.digest AND a.kind = contents.kind"
+        sql.execute(f"DELETE FROM contents WHERE digest = ? AND kind = ? AND NOT EXISTS ({in_use})", one)  # noqa: S608

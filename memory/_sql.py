@@ -42,11 +42,11 @@ class Instant:
 
     now: str
     cutoff: str
-    """Empty when threads never expire: no timestamp is before it."""
+    """When threads never expire, no timestamp is before it, but that of a thread that was made to expire is: it is empty."""
 
     @classmethod
     def of(cls, seconds: float, ttl_days: float | None) -> Instant:
-        return cls(stamp(seconds), "" if ttl_days is None else stamp(max(0.0, seconds - ttl_days * 86400)))
+        return cls(stamp(seconds), "0" if ttl_days is None else stamp(max(0.0, seconds - ttl_days * 86400)))
 
 
 def stamp(seconds: float) -> str:

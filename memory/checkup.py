@@ -28,7 +28,7 @@ _RULES = (
     ),
     (
         "SELECT count(*) FROM threads h LEFT JOIN (SELECT thread_id, count(*) AS held, max(seq) AS last FROM turns GROUP BY thread_id) t"
-        " ON t.thread_id = h.id WHERE h.last_seq <> ifnull(t.held, 0) OR h.last_seq <> ifnull(t.last, 0)",
+        " ON t.thread_id = h.id WHERE h.updated <> '' AND (h.last_seq <> ifnull(t.held, 0) OR h.last_seq <> ifnull(t.last, 0))",
         "threads with turns missing or too many: {}",
     ),
 )

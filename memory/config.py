@@ -17,10 +17,11 @@ from memory._redis_client import address_of
 
 
 class MemoryConfig(Frozen):
-    """The state folder, and how many days a thread is kept after its last exchange (None: for ever)."""
+    """The state folder, how many days a thread is kept after its last exchange (None: for ever), and how many MB of all (None: any)."""
 
     home: Path
     ttl_days: float | None = None
+    max_mb: float | None = None
     redis_url: SecretStr | None = None
     """Where threads are kept for many machines; None keeps them in the state folder."""
 
@@ -46,12 +47,21 @@ class MemoryConfig(Frozen):
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> MemoryConfig:
-        """Read PARLEY_HOME, PARLEY_THREAD_TTL_DAYS and REDIS_URL. Nothing is created. Raises InvalidInput for one that makes no sense."""
+        """Read PARLEY_HOME, PARLEY_THREAD_TTL_DAYS, PARLEY_THREADS_MAX_MB and REDIS_URL. Nothing is created.
+
+        Raises InvalidInput for a value that makes no sense.
+        """
+        days, size = _number(env, "PARLEY_THREAD_TTL_DAYS"), _number(env, "PARLEY_THREADS_MAX_MB")
+        if days is not None and not days > 0:
+            hint = "Set it to a number such as 30, or leave it out."
+            raise InvalidInput("PARLEY_THREAD_TTL_DAYS is not a positive number of days.", hint=hint)
+        if size is not None and not size >= 1:
+            hint = "Set it to a number such as 500, or leave it out."
+            raise InvalidInput("PARLEY_THREADS_MAX_MB is not a number of MB, 1 at least.", hint=hint)
         url = env.get("REDIS_URL", "").strip()
         if url:
             address_of(url)
-        ttl_days = _days(env.get("PARLEY_THREAD_TTL_DAYS", "").strip())
-        return cls(home=_home(env), ttl_days=ttl_days, redis_url=SecretStr(url) if url else None)
+        return cls(home=_home(env), ttl_days=days, max_mb=size, redis_url=SecretStr(url) if url else None)
 
 
 def _home(env: Mapping[str, str]) -> Path:
@@ -81,15 +91,13 @@ def _user(env: Mapping[str, str]) -> str:
         raise InvalidInput("Neither PARLEY_HOME nor HOME is set.", hint="Set PARLEY_HOME to a whole path such as /srv/parley.") from None
 
 
-def _days(text: str) -> float | None:
+def _number(env: Mapping[str, str], name: str) -> float | None:
+    """Return a number that is finite, NaN for what is none, None for nothing."""
+    text = env.get(name, "").strip()
     if not text:
         return None
     try:
-        days = float(text)
+        number = float(text)
     except ValueError:
-        days = math.nan
-    if not (math.isfinite(days) and days > 0):
-        raise InvalidInput(
-            "PARLEY_THREAD_TTL_DAYS is not a positive number of days.", hint="Set it to a number such as 30, or leave it out."
-        )
-    return days
+        return math.nan
+    return number if math.isfinite(number) else math.nan

@@ -13,29 +13,39 @@ from typing import TypeVar
 
 from conversation.errors import InvalidInput, StoreBusy, StoreError
 from conversation.threads import NewTurn, Started, Thread, ThreadSummary, Turn, parse_thread_id
-from memory import _exchanges, _rows, _search
+from memory import _exchanges, _retention, _rows, _search
 from memory._database import Database, Work
 from memory._owner import Owners
 from memory._sql import Clock, Instant, Sql, clean
 
 T = TypeVar("T")
 
-_PURGE_EVERY_S = 3600.0
+_TIDY_EVERY_S = 3600.0
 
 
 class SqliteThreadStore:
     """A ThreadStore in one file, shared by all processes that name it.
 
-    `ttl_days` is how long a thread is kept after its last exchange, None for ever; `clock` returns seconds since the epoch;
-    `busy_timeout_s` is how long a call waits for other writers before StoreBusy. Nothing is touched before the first call.
+    `ttl_days` is how long a thread is kept after its last exchange, None for ever; `max_mb` (of 1,000,000 bytes) is how much is kept of
+    all before those used longest ago expire, None for any number; `clock` returns seconds since the epoch; `busy_timeout_s` is how long
+    a call waits for other writers before StoreBusy. Nothing is touched before the first call.
     """
 
-    def __init__(self, path: Path, *, ttl_days: float | None = None, clock: Clock = time.time, busy_timeout_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        ttl_days: float | None = None,
+        max_mb: float | None = None,
+        clock: Clock = time.time,
+        busy_timeout_s: float = 5.0,
+    ) -> None:
         self._database = Database(path, busy_timeout_s=busy_timeout_s)
         self._owners = Owners(path.parent / "owners")
         self._ttl_days = ttl_days
+        self._max_bytes = None if max_mb is None else int(max_mb * 1_000_000)
         self._clock = clock
-        self._purged = float("-inf")
+        self._tidied = float("-inf")
         self._waited_for: set[str] = set()
 
     async def begin(
@@ -65,15 +75,17 @@ class SqliteThreadStore:
             with suppress(StoreError):
                 self._database.post(lambda sql: _exchanges.interrupt(sql, given.exchange_id), write=True)
             raise
-        self._purge_now_and_then()  # afterwards: a held lock would be waited for twice
+        self._tidy_now_and_then()  # afterwards: a held lock would be waited for twice
         return started
 
     async def complete(self, exchange_id: str, answers: Sequence[NewTurn]) -> tuple[Turn, ...]:
         try:
-            return await self._database.run(lambda sql: _exchanges.complete(sql, self._now(), clean(exchange_id), answers), write=True)
+            turns = await self._database.run(lambda sql: _exchanges.complete(sql, self._now(), clean(exchange_id), answers), write=True)
         except StoreBusy:
             self._waited_for.add(exchange_id)
             raise
+        self._tidy_now_and_then()
+        return turns
 
     async def interrupt(self, exchange_id: str) -> None:
         done = self._database.post(lambda sql: _exchanges.interrupt(sql, clean(exchange_id)), write=True)
@@ -87,7 +99,9 @@ class SqliteThreadStore:
         return await self._database.run(lambda sql: _exchanges.append(sql, self._now(), known, turn, clean(uid)), write=True)
 
     async def restore(self, turns: Sequence[Turn], *, workspace: str) -> str:
-        return await self._database.run(lambda sql: _exchanges.restore(sql, self._now(), turns, clean(workspace)), write=True)
+        made = await self._database.run(lambda sql: _exchanges.restore(sql, self._now(), turns, clean(workspace)), write=True)
+        self._tidy_now_and_then()
+        return made
 
     async def load(self, thread_id: str) -> Thread:
         known = parse_thread_id(thread_id)
@@ -109,6 +123,7 @@ class SqliteThreadStore:
     async def delete(self, thread_id: str) -> None:
         known = parse_thread_id(thread_id)
         await self._database.run(lambda sql: _exchanges.delete(sql, self._now(), known), write=True)
+        self._tidy_soon()
 
     async def ping(self) -> None:
         await self._database.run(lambda sql: sql.execute("INSERT OR REPLACE INTO pings VALUES (1, ?)", (self._now().now,)), write=True)
@@ -138,10 +153,22 @@ class SqliteThreadStore:
 
         return await self._database.run(settle_and_read, write=True)
 
-    def _purge_now_and_then(self) -> None:
-        if self._ttl_days is not None and self._clock() - self._purged >= _PURGE_EVERY_S:
-            self._purged = self._clock()
-            self._database.post(lambda sql: _exchanges.purge(sql, self._now()), write=True)
+    def _tidy_now_and_then(self) -> None:
+        """Have removed what is too old, once an hour, and what is too much."""
+        due = self._ttl_days is not None and self._clock() - self._tidied >= _TIDY_EVERY_S
+        if due:
+            self._tidied = self._clock()
+        if due or self._max_bytes is not None:
+            self._tidy_soon()
+
+    def _tidy_soon(self) -> None:
+        """Queue a step of it, behind the calls that are there; nobody waits for it, and when it fails the next one does it."""
+        with suppress(StoreError):
+            self._database.post(self._tidy, write=None)
+
+    def _tidy(self, sql: Sql) -> None:
+        if _retention.tidy(sql, _retention.Bounds(self._now(), self._owners, self._max_bytes)):
+            self._tidy_soon()
 
     def _leave(self, sql: Sql) -> None:
         if self._owners.claimed:

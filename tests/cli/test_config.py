@@ -39,6 +39,7 @@ daily_usd = 5
 
 [threads]
 ttl_days = 30
+max_mb = 500
 max_tokens = 100_000
 
 [memory]
@@ -71,6 +72,7 @@ def test_settings_with_a_variable_come_out_under_its_name(tmp_path: Path) -> Non
         "PARLEY_BREAKER_FAILURES": "3",
         "PARLEY_DAILY_BUDGET_USD": "5.0",
         "PARLEY_THREAD_TTL_DAYS": "30.0",
+        "PARLEY_THREADS_MAX_MB": "500.0",
         "PARLEY_EMBEDDING_MODEL": "x/y",
     }
 
@@ -112,6 +114,9 @@ def test_an_empty_file_says_nothing(tmp_path: Path) -> None:
         ('[models."openrouter/x"]\ncontxt_window = 3\n', "2: [models.\"openrouter/x\"] has no key 'contxt_window'; did you mean"),
         ('[threads]\nttl_days = "30"\n', "2: [threads] ttl_days should be a valid number"),
         ("[threads]\nttl_days = 0\n", "2: [threads] ttl_days should be greater than 0"),
+        ("[threads]\nmax_mb = 0.5\n", "2: [threads] max_mb should be greater than or equal to 1"),
+        ("[threads]\nmax_mb = '1 GB'\n", "2: [threads] max_mb should be a valid number"),
+        ("[threads]\nmax_gb = 1\n", "2: [threads] has no key 'max_gb'; did you mean 'max_mb'?"),
         ("[chain]\norder = []\n", "2: [chain] order should not be empty"),
         ("[chain]\nhedge_after = 86401\n", "2: [chain] hedge_after should be less than or equal to 86400"),
         ("[chain]\nbreaker_failures = 1000001\n", "2: [chain] breaker_failures should be less than or equal to 1000000"),

@@ -17,7 +17,7 @@ from memory.config import MemoryConfig
 
 def test_parley_home_wins(tmp_path: Path) -> None:
     config = MemoryConfig.from_env({"PARLEY_HOME": str(tmp_path), "HOME": "/elsewhere"})
-    assert (config.home, config.database, config.ttl_days) == (tmp_path, tmp_path / "threads.db", None)
+    assert (config.home, config.database, config.ttl_days, config.max_mb) == (tmp_path, tmp_path / "threads.db", None, None)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -64,3 +64,15 @@ def test_days_are_a_positive_number(text: str, days: float | None) -> None:
 def test_days_that_make_no_sense_are_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="PARLEY_THREAD_TTL_DAYS"):
         MemoryConfig.from_env({"PARLEY_THREAD_TTL_DAYS": text, "HOME": "/h"})
+
+
+@pytest.mark.parametrize(("text", "size"), [("", None), ("500", 500.0), (" 1.5 ", 1.5)])
+def test_megabytes_are_one_or_more(text: str, size: float | None) -> None:
+    assert MemoryConfig.from_env({"PARLEY_THREADS_MAX_MB": text, "HOME": "/h"}).max_mb == size
+
+
+@pytest.mark.parametrize("text", ["0", "0.9", "-1", "nan", "inf", "1GB"])
+def test_megabytes_that_make_no_sense_are_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="PARLEY_THREADS_MAX_MB") as refused:
+        MemoryConfig.from_env({"PARLEY_THREADS_MAX_MB": text, "HOME": "/h"})
+    assert "500" in refused.value.hint
