@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from conversation.errors import StoreBusy, StoreUnavailable
 from memory import _places, _schema
-from memory._home import private_folder
+from memory._home import make_private, private_folder
 from memory._sql import Connection, Sql
 
 T = TypeVar("T")
@@ -118,7 +118,8 @@ class Database:
                     raise StoreBusy("Another process holds the thread store.", retry_after=1.0) from None
                 time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - spreads the writers out, no secret
             except (apsw.Error, OSError) as error:
-                self._drop_connection()
+                if not _only_refused(error):
+                    self._drop_connection()
                 raise fault(error) from None
 
     def _open(self) -> Connection:
@@ -130,7 +131,7 @@ class Database:
         with _places.locked(self._path.parent):
             connection = connected(self._path, busy_timeout_s=self._busy_timeout_s / 4)
             try:
-                self._path.chmod(0o600)
+                make_private(self._path)
                 _prepare(connection)
             except BaseException:
                 connection.close()
@@ -172,6 +173,13 @@ def transact(sql: Sql, work: Work[T], *, write: bool, check: Callable[[], None] 
         # Some errors, such as a full disk, have rolled back already.
         if sql.in_transaction:
             sql.execute("ROLLBACK")
+
+
+def _only_refused(error: Exception) -> bool:
+    """Tell whether the disk took no more, and all else is well: what there is can be read, but the file could not be opened again."""
+    import apsw
+
+    return isinstance(error, apsw.FullError) or getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_WRITE
 
 
 @contextmanager

@@ -1,10 +1,17 @@
-"""The state folder: for its owner's eyes only."""
+"""The state folder and what is in it: for its owner's eyes only."""
 
 from __future__ import annotations
 
 import os
 import stat
 from pathlib import Path
+
+
+def make_private(path: Path) -> None:
+    """Close a file to all but its owner; one the owner made read-only stays so. Raises OSError."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        path.chmod(mode & 0o700)
 
 
 def private_folder(path: Path) -> Path:

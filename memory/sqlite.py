@@ -7,11 +7,12 @@ import builtins
 import time
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from conversation.errors import InvalidInput, StoreBusy, StoreError
+from conversation.errors import InvalidInput, StoreBusy, StoreError, StoreUnavailable
 from conversation.threads import NewTurn, Started, Thread, ThreadSummary, Turn, parse_thread_id
 from memory import _exchanges, _retention, _rows, _search
 from memory._database import Database, Work
@@ -47,6 +48,8 @@ class SqliteThreadStore:
         self._clock = clock
         self._tidied = float("-inf")
         self._waited_for: set[str] = set()
+        self._given_up: set[str] = set()
+        """Exchanges that could not be interrupted when they should have been; it is done with whatever is written next."""
 
     async def begin(
         self,
@@ -69,11 +72,11 @@ class SqliteThreadStore:
             expected_seq=expected_seq,
         )
         try:
-            started = await self._database.run(lambda sql: _exchanges.begin(sql, self._now(), self._owners, given), write=True)
+            started = await self._settling(lambda sql: _exchanges.begin(sql, self._now(), self._owners, given))
         except asyncio.CancelledError:
             # Nobody will complete it; without this it would look pending for as long as this process lives.
             with suppress(StoreError):
-                self._database.post(lambda sql: _exchanges.interrupt(sql, given.exchange_id), write=True)
+                self._interrupt_soon(given.exchange_id)
             raise
         self._tidy_now_and_then()  # afterwards: a held lock would be waited for twice
         return started
@@ -88,7 +91,7 @@ class SqliteThreadStore:
         return turns
 
     async def interrupt(self, exchange_id: str) -> None:
-        done = self._database.post(lambda sql: _exchanges.interrupt(sql, clean(exchange_id)), write=True)
+        done = self._interrupt_soon(clean(exchange_id))
         if exchange_id in self._waited_for:  # by `complete`, in vain: the answer is not held up a second time
             self._waited_for.discard(exchange_id)
             return
@@ -141,17 +144,44 @@ class SqliteThreadStore:
     def _now(self) -> Instant:
         return Instant.of(self._clock(), self._ttl_days)
 
+    def _interrupt_soon(self, exchange_id: str) -> Future[None]:
+        """Queue it; when that fails, as on a full disk, it is done later."""
+
+        def note(done: Future[None]) -> None:
+            if done.exception() is not None:
+                self._given_up.add(exchange_id)
+
+        done = self._database.post(lambda sql: _exchanges.interrupt(sql, exchange_id), write=True)
+        done.add_done_callback(note)
+        return done
+
+    async def _settling(self, work: Work[T]) -> T:
+        """Return what `work` returns, after the exchanges that were given up are interrupted."""
+        given_up = frozenset(self._given_up)
+
+        def settle_and_work(sql: Sql) -> T:
+            for exchange_id in given_up:
+                _exchanges.interrupt(sql, exchange_id)
+            return work(sql)
+
+        result = await self._database.run(settle_and_work, write=True)
+        self._given_up -= given_up
+        return result
+
     async def _settled(self, read: Work[T], thread_id: str | None) -> T:
-        """Return what `read` returns, after the exchanges of processes that died are interrupted."""
+        """Return what `read` returns, after the exchanges of processes that died are interrupted, if the disk takes that."""
         found = await self._database.run(lambda sql: (_exchanges.dead_owners(sql, self._owners, thread_id), read(sql)), write=False)
-        if not found[0]:
+        if not found[0] and not self._given_up:
             return found[1]
 
         def settle_and_read(sql: Sql) -> T:
             _exchanges.settle(sql, self._owners, thread_id)
             return read(sql)
 
-        return await self._database.run(settle_and_read, write=True)
+        try:
+            return await self._settling(settle_and_read)
+        except StoreUnavailable:
+            return found[1]
 
     def _tidy_now_and_then(self) -> None:
         """Have removed what is too old, once an hour, and what is too much."""

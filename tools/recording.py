@@ -36,7 +36,7 @@ class Recording:
             self._pending = False
             if thread_id is not None or not isinstance(error, StoreError):
                 raise
-            self.problem = f"This exchange was not saved and cannot be continued: {self._app.scrub(error.message)}"
+            self.problem = f"This exchange was not saved and cannot be continued: {self._told(error)}"
         else:
             self.thread = started.thread
 
@@ -48,7 +48,7 @@ class Recording:
             turns = await self._app.store.complete(self._id, answers)
         except ParleyError as error:
             self._kept = isinstance(error, NotSavedYet)
-            self.problem = f"The answer was not saved{' yet' if self._kept else ''}: {self._app.scrub(error.message)}"
+            self.problem = f"The answer was not saved{' yet' if self._kept else ''}: {self._told(error)}"
             return ()
         self._pending = False
         return turns[-len(answers) :]
@@ -66,6 +66,9 @@ class Recording:
             return
         with anyio.move_on_after(self._app.limits.interrupt_seconds, shield=True), suppress(ParleyError):
             await self._app.store.interrupt(self._id)
+
+    def _told(self, error: ParleyError) -> str:
+        return self._app.scrub(f"{error.message} {error.hint}".rstrip())
 
     @property
     def warnings(self) -> list[Warned]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from simulator import ThreadedSimulator, running
+from tests.cli.kept import conversation
 from tests.cli.run import PARLEY, Ran, in_shell, is_one_line, ran, without_privileges
 
 HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
@@ -60,6 +62,37 @@ def test_a_home_that_may_not_be_entered_costs_only_what_is_kept_there(shut: Path
     assert ran([str(PARLEY), "models"], tmp_path, env)[0] == 0
     status, _, err = ran([str(PARLEY), "threads", "ls"], tmp_path, env)
     assert status == 1 and is_one_line(err) and "PARLEY_HOME" in err
+
+
+@pytest.fixture(params=["folder", "file"])
+def read_only(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A state folder with a conversation, in which nothing can be written; the conversation's id."""
+    home = tmp_path / "home"
+    thread_id = conversation(home)
+    closed, mode = (home, 0o500) if request.param == "folder" else (home / "threads.db", 0o400)
+    closed.chmod(mode)
+    yield home, thread_id
+    home.chmod(0o700)
+
+
+def test_a_home_that_cannot_be_written_costs_only_what_would_be_kept_there(
+    read_only: tuple[Path, str], tmp_path: Path, sim: ThreadedSimulator
+) -> None:
+    home, thread_id = read_only
+    env = {**sim.environment(tmp_path), "PARLEY_HOME": str(home)}
+    before = (home / "threads.db").read_bytes()
+    answer = talk([str(PARLEY), "serve"], tmp_path, env, "chat", prompt="x")["structuredContent"]
+    (warning,) = answer["warnings"]
+    assert answer["content"] and warning["code"] == "not_saved" and "continuation_id" not in answer and "turn" not in answer
+    assert re.search("PARLEY_HOME.* writable", warning["message"])
+    asked = sum(1 for entry in sim.log if entry["method"] == "POST")
+    result = talk([str(PARLEY), "serve"], tmp_path, env, "chat", prompt="y", continuation_id=thread_id)
+    error = json.loads(result["content"][0]["text"])
+    assert result["isError"] and error["code"] == "store_unavailable" and re.search("PARLEY_HOME.* writable", error["hint"])
+    assert sum(1 for entry in sim.log if entry["method"] == "POST") == asked, "nothing goes upstream that could not go on"
+    assert (home / "threads.db").read_bytes() == before
+    status, out, err = ran([str(PARLEY), "threads", "rm", thread_id], tmp_path, env)
+    assert (status, out) == (1, "") and is_one_line(err) and "PARLEY_HOME" in err
 
 
 def test_the_doctor_finds_a_home_that_may_not_be_entered(shut: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import stat
 import subprocess
 import sys
@@ -448,3 +449,73 @@ async def test_a_store_works_in_a_folder_with_an_odd_name(tmp_path: Path) -> Non
     await say(store, "x")
     await store.aclose()
     assert os.listdir(tmp_path) == ["a ?#%20'\u00e9"]
+
+
+# --- a disk that refuses, for a while ------------------------------------------------------------------------------
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Let no file of this process grow: what a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_on_a_disk_that_refuses_threads_can_be_read_and_nothing_is_half_written(open_store: OpenStore, file: Path) -> None:
+    store = open_store()
+    thread_id = await say(store, "one")
+    with holding(file, thread_id) as (process, _):
+        process.kill()
+        process.wait()
+    started = await store.begin(user("two"), workspace="/w", thread_id=thread_id)
+    before = query(file, "SELECT * FROM turns")
+    with refusing():
+        for call in (
+            store.complete(started.exchange_id, [answer("two!")]),
+            store.interrupt(started.exchange_id),
+            store.begin(user("three"), workspace="/w"),
+            store.append(thread_id, answer("notes"), uid="s"),
+            store.restore((await store.load(thread_id)).turns, workspace="/w"),
+            store.delete(thread_id),
+            store.ping(),
+        ):
+            with pytest.raises(StoreUnavailable, match="cannot be read or written") as refused:
+                await call
+            assert_discreet(refused.value, file)
+        assert [turn.content for turn in (await store.load(thread_id)).turns] == ["one", "one!", "held", "two"]
+        assert [one.turns for one in await store.list(workspace=None)] == [4]
+        assert len(await store.search("one", workspace=None)) == 1
+    assert query(file, "SELECT * FROM turns") == before
+
+
+@pytest.mark.parametrize("next_call", ["load", "begin"])
+async def test_an_exchange_that_could_not_be_interrupted_is_so_as_soon_as_the_disk_takes_it(
+    open_store: OpenStore, next_call: str
+) -> None:
+    store = open_store()
+    started = await store.begin(user("two"), workspace="/w")
+    thread_id = started.thread.id
+    with refusing():
+        with pytest.raises(StoreUnavailable):
+            await store.complete(started.exchange_id, [answer("two!")])
+        with pytest.raises(StoreUnavailable):
+            await store.interrupt(started.exchange_id)
+        assert said(await store.load(thread_id)) == [(1, "two", "pending")]
+    if next_call == "load":
+        assert said(await store.load(thread_id)) == [(1, "two", "interrupted")]
+    else:
+        assert said((await store.begin(user("x"), workspace="/w", thread_id=thread_id)).thread) == [(1, "two", "interrupted")]
+    assert said(await open_store().load(thread_id))[:1] == [(1, "two", "interrupted")]
+
+
+async def test_a_file_its_owner_made_read_only_stays_so(open_store: OpenStore, file: Path) -> None:
+    store = open_store()
+    await say(store, "one")
+    await store.aclose()
+    file.chmod(0o444)
+    await open_store().list(workspace=None)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o400
