@@ -120,7 +120,7 @@ class ThreadStore(Protocol):
         thread_id None makes a new thread titled after the turn. branch_from N makes a new thread that starts with the
         landed turns 1..N of thread_id, which stays as it is. A repeated exchange_id records nothing twice.
         Raises ThreadNotFound, ThreadExpired, InvalidInput (branch_from out of range) and ThreadConflict (the last landed seq
-        is not expected_seq).
+        is not expected_seq, or another exchange is pending that will land before: of two with the same expected_seq one begins).
         """
         ...
 

@@ -45,6 +45,8 @@ def _place(sql: Sql, at: Instant, given: Beginning) -> tuple[str, int]:
     last = 0 if given.thread_id is None else _rows.last_seq(sql, given.thread_id, at)
     if given.expected_seq is not None and given.expected_seq != last:
         raise ThreadConflict(f"The thread stands at turn {last}, not at turn {given.expected_seq}.")
+    if given.expected_seq is not None and given.branch_from is None and _is_waiting(sql, given.thread_id):
+        raise ThreadConflict(f"Another exchange is pending on the thread, which will not stay at turn {given.expected_seq}.")
     if given.thread_id is not None and given.branch_from is None:
         sql.execute("UPDATE threads SET updated = ? WHERE id = ?", (at.now, given.thread_id))
         return given.thread_id, last
@@ -58,6 +60,10 @@ def _place(sql: Sql, at: Instant, given: Beginning) -> tuple[str, int]:
     if given.thread_id is not None:
         _copy(sql, given.thread_id, thread_id, seq)
     return thread_id, seq
+
+
+def _is_waiting(sql: Sql, thread_id: str | None) -> bool:
+    return sql.execute("SELECT 1 FROM exchanges WHERE thread_id = ? AND state = 'pending' LIMIT 1", (thread_id,)).fetchone() is not None
 
 
 def _copy(sql: Sql, source: str, target: str, upto: int) -> None:

@@ -76,6 +76,8 @@ class InProcessThreadStore:
         last = 0 if source is None else len(source.turns)
         if expected_seq is not None and expected_seq != last:
             raise ThreadConflict(f"The thread stands at turn {last}, not at turn {expected_seq}.")
+        if expected_seq is not None and source is not None and branch_from is None and source.pending:
+            raise ThreadConflict(f"Another exchange is pending on the thread, which will not stay at turn {expected_seq}.")
         if source is not None and branch_from is None:
             source.updated = at.now
             return source

@@ -12,7 +12,7 @@ import pytest
 
 from conversation.errors import InvalidContinuationId, InvalidInput, StoreUnavailable, ThreadConflict, ThreadExpired, ThreadNotFound
 from conversation.messages import Usage
-from conversation.threads import Attachment, NewTurn, Thread, ThreadStore
+from conversation.threads import Attachment, NewTurn, Started, Thread, ThreadStore
 
 OpenStore = Callable[[], ThreadStore]
 DAY = 86400.0
@@ -188,6 +188,21 @@ class ThreadStoreContract:
             await store.begin(user("four"), workspace="/w", thread_id=thread_id, expected_seq=2)
         with pytest.raises(ThreadConflict):
             await store.begin(user("new"), workspace="/w", expected_seq=1)
+
+    async def test_of_two_writers_with_the_same_expected_seq_one_begins(self, open_store: OpenStore) -> None:
+        store = open_store()
+        thread_id = await say(store, "one")
+        begun = [store.begin(user(f"q{n}"), workspace="/w", thread_id=thread_id, exchange_id=f"e{n}", expected_seq=2) for n in range(8)]
+        found = await asyncio.gather(*begun, return_exceptions=True)
+        (won,) = [one for one in found if isinstance(one, Started)]
+        assert sum(isinstance(one, ThreadConflict) for one in found) == 7
+        again = await store.begin(user("q"), workspace="/w", thread_id=thread_id, exchange_id=won.exchange_id, expected_seq=2)
+        assert again == won, "the winner may repeat itself"
+        branch = await store.begin(user("x"), workspace="/w", thread_id=thread_id, branch_from=1, expected_seq=2)
+        await store.begin(user("y"), workspace="/w", thread_id=thread_id)
+        await store.complete(won.exchange_id, [answer("a")])
+        assert [turn.content for turn in branch.thread.turns] == ["one"]
+        assert len((await store.load(thread_id)).landed) == 4
 
     async def test_a_branch_starts_with_the_turns_up_to_its_point_and_leaves_the_thread_alone(self, open_store: OpenStore) -> None:
         store = open_store()
