@@ -24,15 +24,7 @@ T = TypeVar("T")
 Work = Callable[[Sql], T]
 
 # secure_delete: what is deleted is overwritten, so that a deleted conversation cannot be read from the file.
-# auto_vacuum: a file can shrink; it counts for a new one only, and has to come before anything is written.
-_PRAGMAS = (
-    "auto_vacuum = INCREMENTAL",
-    "journal_mode = WAL",
-    "synchronous = FULL",
-    "foreign_keys = ON",
-    "secure_delete = ON",
-    "journal_size_limit = 67108864",
-)
+_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON", "journal_size_limit = 67108864")
 
 # By the class of the library's error: what is wrong, and what to do. SQLite's own words may name paths.
 _MENDED = "`parley threads restore` puts a backup into its place; without one, move it away: a new one is made on the next call."
@@ -237,6 +229,8 @@ def copy(source: Connection, target: Connection) -> None:
 
 
 def _prepare(sql: Sql) -> None:
+    if not sql.execute("PRAGMA page_count").fetchone()[0]:
+        sql.execute("PRAGMA auto_vacuum = INCREMENTAL")  # for a file that can shrink; in one that is not new it would write every time
     for pragma in _PRAGMAS:
         sql.execute(f"PRAGMA {pragma}")
     if _schema.version(sql) != len(_schema.MIGRATIONS):

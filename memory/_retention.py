@@ -71,7 +71,8 @@ def _give_back(sql: Sql, *, make_it_possible: bool) -> bool:
     if _number(sql, "auto_vacuum"):
         sql.execute(f"PRAGMA incremental_vacuum({PAGES})").fetchall()
     elif make_it_possible:
-        sql.execute("VACUUM")  # auto_vacuum is asked for wherever a file is opened; this is when it comes to count
+        sql.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        sql.execute("VACUUM")
     else:
         return False
     if _SPARE <= _number(sql, "freelist_count") < before:

@@ -57,10 +57,10 @@ def load(sql: Sql, thread_id: str, *, upto: int | None = None, without: str = ""
 
 
 def turns_of(sql: Sql, thread_id: str, exchange_id: str) -> tuple[Turn, ...]:
-    """Return the landed turns of an exchange."""
+    """Return the landed turns of an exchange, or the one that belongs to none. They are found by their uid, however long the thread is."""
     files = _attachments(sql, thread_id)
-    where = "thread_id = ? AND exchange_id = ? ORDER BY seq"
-    rows = sql.execute(f"SELECT {_TURN} FROM turns WHERE {where}", (thread_id, exchange_id))  # noqa: S608
+    where = "uid >= ?1 AND uid < ?1 || ';' AND +thread_id = ?2 AND exchange_id = ?1 ORDER BY seq"
+    rows = sql.execute(f"SELECT {_TURN} FROM turns WHERE {where}", (exchange_id, thread_id))  # noqa: S608
     return tuple(_turn(row, files) for row in rows)
 
 
