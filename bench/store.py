@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
 from conversation.threads import NewTurn, ThreadStore
+from memory._redis_client import RedisLink
+from memory.redis import RedisThreadStore
+from memory.spool import Spool, SpoolingThreadStore
 from memory.sqlite import SqliteThreadStore
 
 PATIENCE_S = 60.0
@@ -18,10 +22,11 @@ Work = Callable[..., Awaitable[Any]]
 
 
 def open_store(where: str) -> ThreadStore:
-    """Return the store of a file's path. Raises ValueError for a URL nothing here understands."""
-    scheme, is_url, _ = where.partition("://")
-    if is_url:
-        raise ValueError(f"there is no store for {scheme}:// here")
+    """Return the store of a file's path, or of a Redis by its URL; processes then show that they are alive by their signs there."""
+    if "://" in where:
+        link = RedisLink(where)
+        owners, spool = (Path(tempfile.mkdtemp(prefix=f"parley-{name}-")) for name in ("owners", "spool"))
+        return SpoolingThreadStore(RedisThreadStore(link, owners), link, Spool(spool))
     return SqliteThreadStore(Path(where), busy_timeout_s=30)
 
 

@@ -16,7 +16,10 @@ from memory.config import MemoryConfig
 def act(env: Mapping[str, str], options: argparse.Namespace) -> int:
     """Do what the options say. Raises WrongUse, and ParleyError when it cannot be done."""
     try:
-        database = MemoryConfig.from_env(env).database
+        memory = MemoryConfig.from_env(env)
+        if memory.redis_url is not None:
+            raise WrongUse(f"REDIS_URL is set, so that threads are in Redis: {options.action} is for those in PARLEY_HOME")
+        database = memory.database
         return {"backup": _backup, "restore": _restore, "reindex": _reindex}[options.action](database, options)
     except InvalidInput as error:
         raise WrongUse(f"{error.message} {error.hint}") from None

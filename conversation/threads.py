@@ -7,6 +7,7 @@ caller's turn alone. Turns are only ever added.
 
 from __future__ import annotations
 
+import builtins
 import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, Protocol
@@ -172,6 +173,10 @@ class ThreadStore(Protocol):
 
     async def ping(self) -> None:
         """Return when the store can be read and written; raise StoreBusy or StoreUnavailable otherwise."""
+        ...
+
+    async def risks(self) -> builtins.list[str]:
+        """Return what in the settings of what is behind the store may lose threads, a sentence each."""
         ...
 
     async def aclose(self) -> None:

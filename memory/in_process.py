@@ -165,6 +165,9 @@ class InProcessThreadStore:
     async def ping(self) -> None:
         self._now()
 
+    async def risks(self) -> builtins.list[str]:
+        return []
+
     async def aclose(self) -> None:
         for exchange_id, exchange in self._exchanges.items():
             if exchange.state == "pending":

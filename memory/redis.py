@@ -24,7 +24,7 @@ from conversation.errors import InvalidInput, StoreError, ThreadConflict, Thread
 from conversation.messages import Frozen
 from conversation.threads import FoundInSome, NewTurn, Started, Thread, ThreadSummary, Turn, parse_thread_id, title_of
 from memory import _redis_scripts as scripts
-from memory._redis_client import RedisLink
+from memory._redis_client import RedisLink, risks
 from memory._redis_owner import Heartbeat
 from memory._redis_turns import Kept, contents, numbered, written
 from memory._search import holds, snippet, words_of
@@ -287,6 +287,9 @@ class RedisThreadStore:
     async def ping(self) -> None:
         await self._link.call("SET", f"{scripts.PREFIX}:ping", self._now().now)
 
+    async def risks(self) -> builtins.list[str]:
+        return await risks(self._link)
+
     async def aclose(self) -> None:
         with suppress(StoreError):
             if self._leaving:
@@ -338,7 +341,7 @@ class RedisThreadStore:
     ) -> dict[str, str | int]:
         """Enter a thread that is about to be made into the lists, and return its fields."""
         entries = _entries(thread_id, workspace, at.now)
-        over = [("ZREMRANGEBYSCORE", key, "-inf", _score(at.cutoff)) for _, key, *_ in entries] if at.cutoff else []
+        over = [("ZREMRANGEBYSCORE", key, "-inf", _score(at.cutoff)) for _, key, *_ in entries] if self._ttl_days else []
         answers = await self._link.pipe([("INCR", _ORDER), *over, *entries])
         named = {"id": thread_id, "title": title, "workspace": workspace, "created": at.now, "updated": at.now, "made": int(answers[0])}
         return {**named, **({"parent_id": parent, "parent_seq": parent_seq or 0} if parent is not None else {})}

@@ -27,7 +27,7 @@ from pydantic import ValidationError
 from conversation.errors import CallerError, NotSavedYet, StoreError, StoreUnavailable, ThreadNotFound
 from conversation.threads import NewTurn, Started, Thread, ThreadSummary, Turn, parse_thread_id, title_of
 from memory._home import private_folder
-from memory._redis_client import RedisLink, risks
+from memory._redis_client import RedisLink
 from memory._sql import Clock, clean, stamp
 from memory.redis import RedisThreadStore, Said
 
@@ -252,8 +252,7 @@ class SpoolingThreadStore:
         await self._store.ping()
 
     async def risks(self) -> builtins.list[str]:
-        """Return what of the server's settings may lose threads, a sentence each. Raises StoreUnavailable."""
-        return await risks(self._link)
+        return await self._store.risks()
 
     async def _examine(self) -> None:
         with suppress(StoreError):

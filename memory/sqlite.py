@@ -131,6 +131,9 @@ class SqliteThreadStore:
     async def ping(self) -> None:
         await self._database.run(lambda sql: sql.execute("INSERT OR REPLACE INTO pings VALUES (1, ?)", (self._now().now,)), write=True)
 
+    async def risks(self) -> builtins.list[str]:
+        return []
+
     async def aclose(self) -> None:
         try:
             if self._database.used:

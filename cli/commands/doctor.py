@@ -104,27 +104,29 @@ def _configured(env: Mapping[str, str]) -> Iterator[Check]:
     for line in Proxies.from_env(env).ignored:
         yield Check("proxy", "warning", line)
 
-    async def ping() -> Check:
+    async def ping() -> list[Check]:
         try:
             return await _store(app)
         finally:
             await close_app(app)
 
-    yield asyncio.run(ping())
+    yield from asyncio.run(ping())
     yield from check_threads(MemoryConfig(home=Path(app.home)).database)
     yield from check_home(Path(app.home))
     yield from _roles(app)
     yield from _providers(app)
 
 
-async def _store(app: App) -> Check:
+async def _store(app: App) -> list[Check]:
     try:
-        await asyncio.wait_for(app.store.ping(), PING_SECONDS)
+        async with asyncio.timeout(PING_SECONDS):
+            await app.store.ping()
+            risks = await app.store.risks()
     except ParleyError as error:
-        return Check("store", "broken", error.message, error.hint)
+        return [Check("store", "broken", error.message, error.hint)]
     except TimeoutError:
-        return Check("store", "broken", f"no answer within {PING_SECONDS:g} s", "Another process may hold the store.")
-    return Check("store", "ok", "can be read and written")
+        return [Check("store", "broken", f"no answer within {PING_SECONDS:g} s", "Another process may hold the store.")]
+    return [Check("store", "ok", "can be read and written"), *(Check("store", "warning", risk) for risk in risks)]
 
 
 def check_threads(database: Path) -> Iterator[Check]:
