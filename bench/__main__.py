@@ -15,6 +15,7 @@ from bench.panel import consensus, review
 from bench.redis import redis
 from bench.report import Report, milliseconds
 from bench.setting import HERE, PARLEY, PYTHON, Setting, bare_call, dump, plain_environment, resident_megabytes, simulated
+from bench.together import together
 
 CLAUDE = "vertex_claude/claude-sonnet-4-6"
 
@@ -152,7 +153,7 @@ async def breaker(setting: Setting, report: Report) -> None:
     await setting.control("reset")
 
 
-_ALL = (start, memory, context, overhead, concurrent, failover, breaker, consensus, review, shims, router, redis)
+_ALL = (start, together, memory, context, overhead, concurrent, failover, breaker, consensus, review, shims, router, redis)
 MEASUREMENTS = {one.__name__: one for one in _ALL}
 
 
