@@ -28,8 +28,11 @@ from conversation.threads import Thread, Turn
 from memory.checkup import examine
 
 WRITERS = 4
-_LONGEST_S = 0.5
-"""Of a writer's life."""
+_LONGEST_S = 0.3
+"""Of a writer's life after it has opened the store."""
+_HASTY = 0.15
+"""How many are killed before, or while they do so."""
+_PATIENCE_S = 30.0
 _ROUNDS_A_THREAD = 10
 """After which there are new ones, so that a round takes as long in the end as in the beginning."""
 
@@ -70,21 +73,23 @@ class Run:
 
     def _killed(self, number: int) -> list[tuple[str, str]]:
         """Return what writers told before they were killed, each at a moment of its own."""
-        living: list[tuple[float, BaseProcess]] = []
-        pipes: list[Connection] = []
+        living: list[tuple[BaseProcess, Connection]] = []
         for writer in range(WRITERS):
             reading, writing = _processes.Pipe(duplex=False)
             own = (self.where, (self.threads[0], self.threads[1 + writer]), f"{number}.{writer}", writing)
             process = _processes.Process(target=write, args=own)
             process.start()
             writing.close()
-            living.append((time.monotonic() + self.seed.uniform(0, _LONGEST_S), process))
-            pipes.append(reading)
-        for end, process in sorted(living, key=lambda one: one[0]):
-            time.sleep(max(0.0, end - time.monotonic()))
+            living.append((process, reading))
+        for _, reading in living:
+            if self.seed.random() > _HASTY:
+                reading.poll(_PATIENCE_S)  # it has opened the store
+        began = time.monotonic()
+        for end, process in sorted(((self.seed.uniform(0, _LONGEST_S), one) for one, _ in living), key=lambda one: one[0]):
+            time.sleep(max(0.0, began + end - time.monotonic()))
             process.kill()
             process.join()
-        return [text for pipe in pipes for text in _all_of(pipe)]
+        return [one for _, reading in living for one in _all_of(reading) if one is not None]
 
     async def check(self, threads: Sequence[str]) -> list[Thread]:
         """Load threads, note what is wrong with them, and return them."""
@@ -123,9 +128,9 @@ def _is_whole(exchange: Sequence[Turn]) -> bool:
     return said == [("user", text, "done"), ("assistant", f"{text}!", "done"), ("assistant", f"{text}?", "done")]
 
 
-def _all_of(pipe: Connection) -> list[tuple[str, str]]:
+def _all_of(pipe: Connection) -> list[tuple[str, str] | None]:
     """Return what was sent whole."""
-    found: list[tuple[str, str]] = []
+    found: list[tuple[str, str] | None] = []
     with pipe:
         while True:
             try:
