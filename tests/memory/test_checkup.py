@@ -17,11 +17,6 @@ from tests.memory.dumps import rows
 
 
 @pytest.fixture
-def file(parley_home: Path) -> Path:
-    return parley_home / "threads.db"
-
-
-@pytest.fixture
 async def store(file: Path) -> AsyncIterator[SqliteThreadStore]:
     made = SqliteThreadStore(file)
     yield made

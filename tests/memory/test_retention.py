@@ -23,11 +23,6 @@ LONG = "".join(f"word{number % 100} " for number in range(14_000))
 """A turn of about 90 KB, and half as much again in the index."""
 
 
-@pytest.fixture
-def file(parley_home: Path) -> Path:
-    return parley_home / "threads.db"
-
-
 Open = Callable[..., SqliteThreadStore]
 
 

@@ -28,11 +28,6 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def file(parley_home: Path) -> Path:
-    return parley_home / "threads.db"
-
-
-@pytest.fixture
 async def open_store(file: Path, clock: Clock) -> AsyncIterator[OpenStore]:
     opened: list[SqliteThreadStore] = []
 
