@@ -124,7 +124,7 @@ async def test_writers_in_four_processes_lose_nothing_by_a_restore_in_their_mids
     # One that had begun before and came to complete after it was told that its exchange is not there; the others did all they had to.
     there = [await opened(path).load(thread_id) for path in (replaced(file)[0], file)]
     for thread in there:
-        assert [turn.seq for turn in thread.landed] == list(range(1, len(thread.landed) + 1))
+        assert [turn.seq for turn in thread.turns] == list(range(1, len(thread.turns) + 1))
     landed = [turn.content for thread in there for turn in thread.landed if turn.role == "user"]
     assert len(landed) == len(set(landed)) + 1, "an exchange is in one of the two, but for the one that was in the backup"
     assert all(examine(path).damage == () for path in (replaced(file)[0], file))
