@@ -189,6 +189,9 @@ class ThreadStoreContract:
         with pytest.raises(ThreadConflict):
             await store.begin(user("new"), workspace="/w", expected_seq=1)
 
+    async def test_a_store_tells_what_may_lose_threads(self, open_store: OpenStore) -> None:
+        assert await open_store().risks() == []
+
     async def test_of_two_writers_with_the_same_expected_seq_one_begins(self, open_store: OpenStore) -> None:
         store = open_store()
         thread_id = await say(store, "one")

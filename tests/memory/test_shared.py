@@ -129,6 +129,8 @@ async def test_a_day_is_the_sum_of_all_machines(machine: Make, clock: Clock) -> 
     assert (await here.ledger.spent(DAY), await there.ledger.spent(DAY)) == (1.75, 1.75)
     expected = [(MINE, Spent(3, 20, 10, 0, 0.75, 0)), (MINE._replace(session="t"), Spent(1, usd=1.0))]
     assert list(await there.ledger.accounts("2026-11-28", DAY)) == expected
+    await here.ledger.add({MINE: Spent(0)})
+    await here.told()
     again = machine("here")
     await again.looked()
     assert list(await again.ledger.accounts(DAY, DAY)) == expected

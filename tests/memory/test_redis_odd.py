@@ -1,0 +1,165 @@
+"""What seldom happens to threads in Redis: calls that are given up, processes that die, spools that cannot be written."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conversation.errors import NotSavedYet, StoreUnavailable
+from memory._redis_client import RedisLink
+from memory.config import MemoryConfig
+from memory.health_file import HealthFile
+from memory.ledger import SpendLedger
+from memory.redis import RedisThreadStore
+from memory.redis_stores import stores
+from memory.spool import Spool, SpoolingThreadStore
+from tests.memory.contract import answer, said, say, user
+from tests.redis_servers import Server, replicated, server
+from tests.waiting import a_while
+
+ROOT = Path(__file__).parents[2]
+HOLDS = """
+import asyncio, sys
+from pathlib import Path
+from conversation.threads import NewTurn
+from memory._redis_client import RedisLink
+from memory.redis import RedisThreadStore
+async def main():
+    store = RedisThreadStore(RedisLink(sys.argv[1]), Path(sys.argv[2]))
+    await store.begin(NewTurn(role="user", content="held"), workspace="/w", thread_id=sys.argv[3])
+    print("begun", flush=True)
+    await asyncio.Event().wait()
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Server]:
+    with server(tmp_path / "redis", appendfsync="always") as one:
+        yield one
+
+
+def plain(url: str, home: Path) -> RedisThreadStore:
+    return RedisThreadStore(RedisLink(url), home / "owners")
+
+
+def spooling(url: str, home: Path) -> SpoolingThreadStore:
+    link = RedisLink(url)
+    return SpoolingThreadStore(RedisThreadStore(link, home / "owners"), link, Spool(home / "spool"))
+
+
+async def test_a_begin_that_is_given_up_leaves_nothing_pending(redis: Server, parley_home: Path) -> None:
+    store = plain(redis.url, parley_home)
+    thread_id = await say(store, "one")
+    for turns in range(0, 120, 2):
+        beginning = asyncio.create_task(store.begin(user(f"given up {turns}"), workspace="/w", thread_id=thread_id))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        beginning.cancel()
+        started = (await asyncio.gather(beginning, return_exceptions=True))[0]
+        if not isinstance(started, BaseException):
+            await store.interrupt(started.exchange_id)
+    await store.aclose()
+    again = plain(redis.url, parley_home)
+    thread = await again.load(thread_id)
+    assert {turn.state for turn in thread.turns[2:]} <= {"interrupted"} and len(thread.turns) > 2
+    await again.aclose()
+
+
+async def test_what_a_killed_process_had_begun_is_interrupted(redis: Server, parley_home: Path) -> None:
+    store = plain(redis.url, parley_home)
+    thread_id = await say(store, "one")
+    for _ in range(2):
+        command = [sys.executable, "-c", HOLDS, redis.url, str(parley_home / "owners"), thread_id]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None and process.stdout.readline() == b"begun\n"
+            assert said(await store.load(thread_id))[-1][1:] == ("held", "pending")
+            process.kill()
+    assert [state for _, _, state in said(await store.load(thread_id))[2:]] == ["interrupted"] * 2
+    await say(store, "two", thread_id)
+    assert [turn.content for turn in (await store.load(thread_id)).landed] == ["one", "one!", "two", "two!"]
+    await store.aclose()
+
+
+async def test_a_long_thread_is_loaded_as_it_was(redis: Server, parley_home: Path) -> None:
+    store = plain(redis.url, parley_home)
+    thread_id = await say(store, "one")
+    turns = (await store.load(thread_id)).turns * 400
+    long = await store.load(await store.restore(turns, workspace="/w"))
+    assert [turn.content for turn in long.turns] == ["one", "one!"] * 400 and long.turns[-1].seq == 800
+    await store.aclose()
+
+
+async def test_where_even_the_spool_takes_nothing_it_is_not_said_to_be_kept(redis: Server, parley_home: Path) -> None:
+    store = spooling(redis.url, parley_home)
+    thread_id = await say(store, "one")
+    (parley_home / "spool").write_text("in the way")
+    redis.kill()
+    started = await store.begin(user("two"), workspace="/w", thread_id=thread_id)
+    with pytest.raises(StoreUnavailable) as caught:
+        await store.complete(started.exchange_id, [answer("two!")])
+    assert not isinstance(caught.value, NotSavedYet)
+    await store.aclose()
+
+
+async def test_what_was_kept_for_a_thread_that_is_deleted_since_is_dropped(redis: Server, parley_home: Path) -> None:
+    store, other = spooling(redis.url, parley_home), plain(redis.url, parley_home)
+    thread_id = await say(store, "one")
+    redis.kill()
+    started = await store.begin(user("two"), workspace="/w", thread_id=thread_id)
+    with pytest.raises(NotSavedYet):
+        await store.complete(started.exchange_id, [answer("two!")])
+    await asyncio.to_thread(redis.start)
+    await other.delete(thread_id)
+    await a_while(0.6)
+    assert await store.list(workspace=None) == [] and Spool(parley_home / "spool").names() == []
+    await store.aclose()
+    await other.aclose()
+
+
+async def test_an_exchange_that_no_replica_has_is_kept_until_one_does(tmp_path: Path, parley_home: Path) -> None:
+    with replicated(tmp_path / "pair") as pair:
+        store = spooling(pair.nodes[0].url, parley_home)
+        thread_id = await say(store, "one")
+        assert Spool(parley_home / "spool").names() == []
+        pair.nodes[1].pause()
+        try:
+            await say(store, "two", thread_id)
+            assert len(Spool(parley_home / "spool").names()) == 1
+        finally:
+            pair.nodes[1].resume()
+        for _ in range(100):
+            if not Spool(parley_home / "spool").names():
+                break
+            await a_while(0.1)
+        assert Spool(parley_home / "spool").names() == []
+        assert [turn.content for turn in (await store.load(thread_id)).turns] == ["one", "one!", "two", "two!"]
+        await store.aclose()
+
+
+async def test_as_many_threads_are_known_as_fit_and_exchanges_for_some_seconds(redis: Server, parley_home: Path) -> None:
+    now = [0.0]
+    link = RedisLink(redis.url)
+    store = SpoolingThreadStore(RedisThreadStore(link, parley_home / "owners"), link, Spool(parley_home / "spool"), tick=lambda: now[0])
+    threads = [await say(store, f"t{number}") for number in range(70)]
+    now[0] = 20.0
+    await a_while(1.3)
+    redis.kill()
+    with pytest.raises(StoreUnavailable):
+        await store.begin(user("x"), workspace="/w", thread_id=threads[0])
+    assert (await store.begin(user("x"), workspace="/w", thread_id=threads[-1])).thread.id == threads[-1]
+    await store.aclose()
+
+
+async def test_all_stores_of_a_url_share_one_client(redis: Server, parley_home: Path) -> None:
+    memory = MemoryConfig.from_env({"PARLEY_HOME": str(parley_home), "REDIS_URL": redis.url})
+    threads, ledger, keeper = stores(redis.url, memory, SpendLedger(memory.database), HealthFile(memory.health))
+    thread_id = await say(threads, "one")
+    assert len((await threads.load(thread_id)).turns) == 2 and await ledger.spent("2026-11-29") == 0 and not keeper.read().parked
+    await ledger.aclose()
+    await threads.aclose()
