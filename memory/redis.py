@@ -125,7 +125,6 @@ class RedisThreadStore:
         self._most_searched = most_searched
         self._pending: dict[str, str] = {}
         """Exchanges of this process that are under way, and their threads."""
-        self._leaving: set[asyncio.Future[None]] = set()
 
     async def begin(
         self,
@@ -151,10 +150,6 @@ class RedisThreadStore:
         self._pending[exchange] = target
         try:
             return await self._begun(target, exchange, turn, owner, at, expected_seq)
-        except asyncio.CancelledError:
-            # Nobody will complete it; without this it would look pending for as long as this process lives.
-            self._abandon(exchange)
-            raise
         except Exception:
             self._pending.pop(exchange, None)
             raise
@@ -292,8 +287,6 @@ class RedisThreadStore:
 
     async def aclose(self) -> None:
         with suppress(StoreError):
-            if self._leaving:
-                await asyncio.wait(self._leaving)
             for exchange, thread_id in list(self._pending.items()):
                 await self._interrupt(thread_id, [exchange])
         await self._owners.aclose()
@@ -442,16 +435,6 @@ class RedisThreadStore:
         """Note which thread an exchange is in, and that the thread is in use."""
         known = ("SET", _exchange_key(exchange), thread.id, "EX", _EXCHANGE_SECONDS)
         await self._link.pipe([known, *_entries(thread.id, thread.workspace, thread.updated)])
-
-    def _abandon(self, exchange: str) -> None:
-        """Interrupt an exchange in the background."""
-        async def interrupt() -> None:
-            with suppress(StoreError):
-                await self.interrupt(exchange)
-
-        leaving = asyncio.ensure_future(interrupt())
-        self._leaving.add(leaving)
-        leaving.add_done_callback(self._leaving.discard)
 
     def _now(self) -> Instant:
         return Instant.of(self._clock(), self._ttl_days)

@@ -140,8 +140,6 @@ class Shared:
                 try:
                     await send()
                 except StoreError as error:
-                    if self.link.is_closed:
-                        return
                     log.info("%s cannot be told to other machines yet: %s", what, error.message)
                     self._telling.setdefault(what, send)
                     pause = FRESH_SECONDS

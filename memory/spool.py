@@ -336,8 +336,7 @@ class SpoolingThreadStore:
         breaks = self._link.breaks
         if self._broke:
             for _, said in list(self._recent):
-                if not await self._landed(said):
-                    await asyncio.to_thread(self._spool.put, said)
+                await self._landed(said)
         self._breaks = breaks
 
     def _know(self, thread: Thread) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from conversation.threads import FoundInSome, ThreadSummary
+from memory.in_process import InProcessThreadStore
 from tests.tools.house import House
 from tools.bounds import json_tokens
 from tools.limits import Limits
@@ -133,3 +135,13 @@ async def test_a_long_list_of_threads_is_cut(workspace: Path) -> None:
     assert 0 < len(answer["threads"]) < 10
     assert [warning["code"] for warning in answer["warnings"]] == ["truncated"]
     assert json_tokens(answer) <= 800
+
+
+async def test_a_search_of_some_threads_says_so(workspace: Path) -> None:
+    class Bounded(InProcessThreadStore):
+        async def search(self, query: str, *, workspace: str | None, limit: int = 20) -> list[ThreadSummary]:
+            return FoundInSome(await super().search(query, workspace=workspace, limit=limit), 2_000)
+
+    house = House(workspace, store=Bounded())
+    (warning,) = (await house.call("threads", {"action": "search", "query": "whales"}))["warnings"]
+    assert warning["code"] == "truncated" and "2,000 threads used last" in warning["message"]
