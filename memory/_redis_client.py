@@ -114,6 +114,7 @@ class RedisLink:
         self._replicas = 0
         self._asked_replicas = -_REPLICAS_SECONDS
         self._closed = False
+        self._running: set[asyncio.Future[Any]] = set()
         self.breaks = 0
         """How often a connection broke: what was written last may then be lost, when another server took over."""
 
@@ -143,9 +144,9 @@ class RedisLink:
 
     async def script(self, body: str, keys: Sequence[str], *arguments: str | int | float) -> list[Any]:
         """Return what a script answers; one the server does not know, after a restart, is sent whole."""
-        from redis.exceptions import NoScriptError
-
         async def run(client: Any) -> list[Any]:
+            from redis.exceptions import NoScriptError
+
             sha = self._shas.get(body)
             if sha is not None:
                 try:
@@ -191,6 +192,7 @@ class RedisLink:
     async def aclose(self) -> None:
         """Close every connection; later calls raise StoreUnavailable."""
         self._closed = True
+        await asyncio.gather(*self._running, return_exceptions=True)
         client, self._client = self._client, None
         for one in (client, *getattr(client, "sentinels", ())):
             if one is not None:
@@ -203,6 +205,20 @@ class RedisLink:
             raise StoreUnavailable("The thread store is closed.", hint="The server is shutting down.")
         if self._away is not None and self.is_away:
             raise StoreUnavailable(self._away.message, hint=self._away.hint)
+        # A caller that goes away does not break a command off: the library would leave a connection open that was being made.
+        running = asyncio.ensure_future(self._done(work))
+        self._running.add(running)
+        running.add_done_callback(self._forget)
+        return await asyncio.shield(running)
+
+    def _forget(self, running: asyncio.Future[Any]) -> None:
+        self._running.discard(running)
+        if not running.cancelled():
+            running.exception()  # told to the caller, if that is still there
+
+    async def _done(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        if self._client is None:
+            await asyncio.to_thread(importlib.import_module, "redis.asyncio")
         with self._translated():
             found = await self._tried(work)
         self._away = None
@@ -210,12 +226,14 @@ class RedisLink:
 
     async def _tried(self, work: Callable[[Any], Awaitable[T]]) -> T:
         """Return what `work` returns, tried again at once on another connection when one breaks."""
+        from redis.exceptions import ConnectionError as Broken
+
         client = self._client or await self._opened()
         for _ in range(_TRIES - 1):
             try:
                 return await work(client)
-            except Exception as error:
-                if not _is_broken(error):
+            except Broken as error:
+                if _is_refusal(error):
                     raise
                 self.breaks += 1
         return await work(client)
@@ -223,15 +241,16 @@ class RedisLink:
     async def _opened(self) -> Redis | RedisCluster:
         async with self._opening:
             if self._client is None:
-                await asyncio.to_thread(importlib.import_module, "redis.asyncio")
                 self._client = await _client(self._address)
         return self._client
 
     @contextmanager
     def _translated(self) -> Generator[None]:
+        from redis.exceptions import RedisClusterException, RedisError
+
         try:
             yield
-        except Exception as error:
+        except (RedisError, RedisClusterException, OSError) as error:
             found, is_away = in_our_words(error)
             if is_away:
                 self._away, self._away_until = found, self._clock() + AWAY_SECONDS
@@ -336,12 +355,11 @@ _WORDS: tuple[tuple[str, str, str, bool], ...] = (
 """By the class of the library's error: what is wrong, what to do, and whether Redis counts as away. Its own words may hold addresses."""
 
 
-def _is_broken(error: Exception) -> bool:
-    """Tell whether it was the connection that failed: the server may be there all the same."""
-    from redis import exceptions
+def _is_refusal(error: Exception) -> bool:
+    """Tell whether it was the server that broke the connection off, which trying again does not mend."""
+    from redis.exceptions import AuthenticationError, AuthorizationError, BusyLoadingError
 
-    refusals = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.BusyLoadingError)
-    return isinstance(error, exceptions.ConnectionError) and not isinstance(error, refusals)
+    return isinstance(error, AuthenticationError | AuthorizationError | BusyLoadingError)
 
 
 def in_our_words(error: Exception) -> tuple[StoreUnavailable, bool]:

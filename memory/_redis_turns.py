@@ -6,8 +6,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from conversation.messages import Usage
-from conversation.threads import Attachment, NewTurn, Turn, TurnState
+from pydantic import Field
+
+from conversation.messages import Frozen, Usage
+from conversation.threads import Attachment, NewTurn, Started, Thread, Turn, TurnState
 
 _STATES: Mapping[str, TurnState] = {"d": "done", "i": "interrupted"}
 
@@ -74,3 +76,44 @@ class Kept:
 def numbered(kept: Sequence[Kept], found: Mapping[str, str], first: int = 1) -> tuple[Turn, ...]:
     """Return turns with their numbers, from `first` on."""
     return tuple(one.turn(seq, found) for seq, one in enumerate(kept, first))
+
+
+def row(turn: Turn, *, uid: str, at: str) -> str:
+    """Return a turn of another thread, or of this one said elsewhere, as a row of the list; a pending one is interrupted."""
+    return ("d" if turn.state == "done" else "i") + written(turn, uid=uid, exchange_id=turn.exchange_id, at=at)
+
+
+class Said(Frozen):
+    """A whole exchange on its way into Redis. `turns` are the caller's and the answers, as they are kept there; times are ISO 8601."""
+
+    exchange_id: str
+    thread_id: str
+    title: str
+    workspace: str
+    begun: str
+    completed: str
+    turns: tuple[str, ...]
+    files: dict[str, str] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, started: Started, asked: NewTurn, answers: Sequence[NewTurn], *, begun: str, completed: str) -> Said:
+        """Return the exchange that was begun so and has been answered."""
+        own = started.exchange_id
+        texts = [written(asked, uid=f"{own}:0", exchange_id=own, at=begun)]
+        texts += [written(turn, uid=f"{own}:{number}", exchange_id=own, at=completed) for number, turn in enumerate(answers, 1)]
+        thread = started.thread
+        return cls(
+            exchange_id=own,
+            thread_id=thread.id,
+            title=thread.title,
+            workspace=thread.workspace,
+            begun=begun,
+            completed=completed,
+            turns=tuple(texts),
+            files=contents([asked, *answers]),
+        )
+
+    def as_turns(self, thread: Thread) -> tuple[Turn, ...]:
+        """Return the turns as they will be in a thread that stood so, but for numbers that others may have taken by then."""
+        first = 1 + max((turn.seq for turn in thread.turns if turn.state != "pending"), default=0)
+        return numbered([Kept(text, "done") for text in self.turns], self.files, first)

@@ -12,21 +12,18 @@ import builtins
 import hashlib
 import time
 import uuid
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import Field
-
-from conversation.errors import InvalidInput, StoreError, ThreadConflict, ThreadExpired, ThreadNotFound
-from conversation.messages import Frozen
+from conversation.errors import InvalidInput, ParleyError, StoreError, ThreadConflict, ThreadExpired, ThreadNotFound
 from conversation.threads import FoundInSome, NewTurn, Started, Thread, ThreadSummary, Turn, parse_thread_id, title_of
 from memory import _redis_scripts as scripts
 from memory._redis_client import RedisLink, risks
 from memory._redis_owner import Heartbeat
-from memory._redis_turns import Kept, contents, numbered, written
+from memory._redis_turns import Kept, Said, contents, numbered, row, written
 from memory._search import holds, snippet, words_of
 from memory._sql import Clock, Instant, clean
 
@@ -72,35 +69,16 @@ class _Head(NamedTuple):
         )
 
 
-class Said(Frozen):
-    """A whole exchange on its way into Redis. `turns` are the caller's and the answers, as they are kept there; times are ISO 8601."""
+class _Beginning(NamedTuple):
+    """The arguments of ThreadStore.begin, and when it was called."""
 
-    exchange_id: str
-    thread_id: str
-    title: str
+    turn: NewTurn
     workspace: str
-    begun: str
-    completed: str
-    turns: tuple[str, ...]
-    files: dict[str, str] = Field(default_factory=dict)
-
-    @classmethod
-    def of(cls, started: Started, asked: NewTurn, answers: Sequence[NewTurn], *, begun: str, completed: str) -> Said:
-        """Return the exchange that was begun so and has been answered."""
-        own = started.exchange_id
-        texts = [written(asked, uid=f"{own}:0", exchange_id=own, at=begun)]
-        texts += [written(turn, uid=f"{own}:{number}", exchange_id=own, at=completed) for number, turn in enumerate(answers, 1)]
-        thread = started.thread
-        return cls(
-            exchange_id=own,
-            thread_id=thread.id,
-            title=thread.title,
-            workspace=thread.workspace,
-            begun=begun,
-            completed=completed,
-            turns=tuple(texts),
-            files=contents([asked, *answers]),
-        )
+    exchange: str
+    thread_id: str | None
+    branch_from: int | None
+    expected_seq: int | None
+    at: Instant
 
 
 class RedisThreadStore:
@@ -125,6 +103,7 @@ class RedisThreadStore:
         self._most_searched = most_searched
         self._pending: dict[str, str] = {}
         """Exchanges of this process that are under way, and their threads."""
+        self._leaving: set[asyncio.Future[None]] = set()
 
     async def begin(
         self,
@@ -140,31 +119,45 @@ class RedisThreadStore:
             raise InvalidInput("branch_from needs the continuation_id of the thread to branch from.")
         at, known = self._now(), None if thread_id is None else parse_thread_id(thread_id)
         exchange = str(uuid.uuid4()) if exchange_id is None else clean(exchange_id)
-        made = await self._before(exchange, known)
-        if made is None and (known is None or branch_from is not None):
-            made = await self._made(turn, clean(workspace), known, branch_from, exchange, expected_seq, at)
-            expected_seq = None
-        target = made or known
-        assert target is not None  # noqa: S101 - a thread is named or has been made
-        owner = await self._owners.mine()
-        self._pending[exchange] = target
+        given = _Beginning(turn, clean(workspace), exchange, known, branch_from, expected_seq, at)
+        beginning = asyncio.ensure_future(self._begin(given))
         try:
-            return await self._begun(target, exchange, turn, owner, at, expected_seq)
-        except Exception:
-            self._pending.pop(exchange, None)
+            return await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            self._give_up(beginning, exchange)
             raise
 
-    async def _begun(self, thread_id: str, exchange: str, turn: NewTurn, owner: str, at: Instant, expected: int | None) -> Started:
-        await self._put_files(thread_id, [turn])
-        asked = written(turn, uid=f"{exchange}:0", exchange_id=exchange, at=at.now)
+    async def _begin(self, given: _Beginning) -> Started:
+        expected = given.expected_seq
+        target = await self._before(given.exchange, given.thread_id)
+        if target is None and (given.thread_id is None or given.branch_from is not None):
+            target, expected = await self._made(given), None
+        target = target or given.thread_id
+        assert target is not None  # noqa: S101 - a thread is named or has been made
+        owner, now = await self._owners.mine(), given.at.now
+        await self._put(target, contents([given.turn]))
+        asked = written(given.turn, uid=f"{given.exchange}:0", exchange_id=given.exchange, at=now)
         answer = await self._link.script(
             scripts.BEGIN,
-            scripts.keys_of(thread_id),
-            *(self._ttl_ms, at.now, at.cutoff, exchange, owner, at.now, asked, "" if expected is None else expected),
+            scripts.keys_of(target),
+            *(self._ttl_ms, now, given.at.cutoff, given.exchange, owner, now, asked, "" if expected is None else expected),
         )
-        thread = await self._shown(thread_id, answer)
-        await self._index(thread, exchange)
-        return Started(exchange_id=exchange, thread=thread)
+        self._pending[given.exchange] = target
+        thread = await self._shown(target, answer)
+        await self._index(given.exchange, thread.id, thread.workspace, thread.updated)
+        return Started(exchange_id=given.exchange, thread=thread)
+
+    def _give_up(self, beginning: asyncio.Future[Started], exchange: str) -> None:
+        """Interrupt an exchange once it has begun: nobody will complete it, and it would look pending for as long as this process lives."""
+
+        async def interrupt() -> None:
+            with suppress(ParleyError):
+                await beginning
+                await self.interrupt(exchange)
+
+        leaving = asyncio.ensure_future(interrupt())
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
 
     async def complete(self, exchange_id: str, answers: Sequence[NewTurn]) -> tuple[Turn, ...]:
         turns, _ = await self.completed(exchange_id, answers)
@@ -176,7 +169,7 @@ class RedisThreadStore:
         thread_id = await self._thread_of(exchange)
         if thread_id is None:
             raise ThreadNotFound("The exchange is not there: its thread was deleted or has expired.")
-        await self._put_files(thread_id, answers)
+        await self._put(thread_id, contents(answers))
         texts = [written(turn, uid=f"{exchange}:{number}", exchange_id=exchange, at=at.now) for number, turn in enumerate(answers, 1)]
         answer, is_copied = await self._link.replicated(
             scripts.COMPLETE, scripts.keys_of(thread_id), self._ttl_ms, at.now, exchange, *texts, within_ms=_COPIED_MS
@@ -192,21 +185,19 @@ class RedisThreadStore:
 
         Raises ThreadNotFound and ThreadExpired for one whose thread is gone since.
         """
-        keys = scripts.keys_of(said.thread_id)
-        if said.files:
-            parts = [part for pair in said.files.items() for part in pair]
-            await self._link.script(scripts.PUT, keys, len(said.files), *parts)
+        await self._put(said.thread_id, said.files)
         fields = {
             **{"id": said.thread_id, "title": said.title, "workspace": said.workspace},
             **{"created": said.begun, "updated": said.completed, "made": 0},
         }
         parts = [part for pair in fields.items() for part in pair]
         answer, is_copied = await self._link.replicated(
-            *(scripts.LAND, keys, self._ttl_ms, said.exchange_id, said.completed, len(fields), *parts, *said.turns), within_ms=_COPIED_MS
+            *(scripts.LAND, scripts.keys_of(said.thread_id), self._ttl_ms, said.exchange_id, said.completed, len(fields), *parts),
+            *said.turns,
+            within_ms=_COPIED_MS,
         )
         _, workspace = _checked(answer)
-        known = ("SET", _exchange_key(said.exchange_id), said.thread_id, "EX", _EXCHANGE_SECONDS)
-        await self._link.pipe([known, *_entries(said.thread_id, workspace, said.completed)])
+        await self._index(said.exchange_id, said.thread_id, workspace, said.completed)
         return is_copied
 
     async def interrupt(self, exchange_id: str) -> None:
@@ -218,7 +209,7 @@ class RedisThreadStore:
 
     async def append(self, thread_id: str, turn: NewTurn, *, uid: str) -> Turn:
         known, own, at = parse_thread_id(thread_id), clean(uid), self._now()
-        await self._put_files(known, [turn])
+        await self._put(known, contents([turn]))
         text = written(turn, uid=own, exchange_id=own, at=at.now)
         answer = await self._link.script(scripts.APPEND, scripts.keys_of(known), self._ttl_ms, at.cutoff, own, text)
         return (await self._landed(known, answer))[0]
@@ -226,12 +217,8 @@ class RedisThreadStore:
     async def restore(self, turns: Sequence[Turn], *, workspace: str) -> str:
         at, thread_id = self._now(), str(uuid.uuid4())
         head = await self._entered(thread_id, title_of(turns[0].content), clean(workspace), at)
-        rows = [
-            ("d" if turn.state == "done" else "i")
-            + written(turn, uid=f"{thread_id}:{seq}", exchange_id=turn.exchange_id, at=turn.at or at.now)
-            for seq, turn in enumerate(turns, 1)
-        ]
-        await self._put_files(thread_id, turns)
+        rows = [row(turn, uid=f"{thread_id}:{seq}", at=turn.at or at.now) for seq, turn in enumerate(turns, 1)]
+        await self._put(thread_id, contents(turns))
         await self._make(thread_id, head, rows)
         return thread_id
 
@@ -286,6 +273,7 @@ class RedisThreadStore:
         return await risks(self._link)
 
     async def aclose(self) -> None:
+        await asyncio.gather(*self._leaving)
         with suppress(StoreError):
             for exchange, thread_id in list(self._pending.items()):
                 await self._interrupt(thread_id, [exchange])
@@ -294,34 +282,27 @@ class RedisThreadStore:
 
     # --- making threads --------------------------------------------------------------------------------------------
 
-    async def _made(
-        self,
-        turn: NewTurn,
-        workspace: str,
-        source: str | None,
-        branch_from: int | None,
-        exchange: str,
-        expected: int | None,
-        at: Instant,
-    ) -> str:
+    async def _made(self, given: _Beginning) -> str:
         """Return the id of a new thread, empty or with the first turns of another."""
-        thread = None if source is None else (await self._read(source))[0]
-        landed = () if thread is None else tuple(turn for turn in thread.turns if turn.state != "pending")
+        landed = await self._landed_turns(given.thread_id)
         last = len(landed)
-        if expected is not None and expected != last:
-            raise ThreadConflict(f"The thread stands at turn {last}, not at turn {expected}.")
-        if branch_from is not None and not 1 <= branch_from <= last:
-            raise InvalidInput(f"branch_from is {branch_from}, but the thread has the turns 1 to {last}.")
-        thread_id = await self._claimed(exchange)
-        head = await self._entered(thread_id, title_of(turn.content), workspace, at, source, branch_from)
-        copied = landed[: branch_from or 0]
-        rows = [
-            ("d" if one.state == "done" else "i") + written(one, uid=f"{thread_id}:{one.seq}", exchange_id=one.exchange_id, at=one.at)
-            for one in copied
-        ]
-        await self._put_files(thread_id, copied)
-        await self._make(thread_id, head, rows)
+        if given.expected_seq is not None and given.expected_seq != last:
+            raise ThreadConflict(f"The thread stands at turn {last}, not at turn {given.expected_seq}.")
+        if given.branch_from is not None and not 1 <= given.branch_from <= last:
+            raise InvalidInput(f"branch_from is {given.branch_from}, but the thread has the turns 1 to {last}.")
+        thread_id, copied = await self._claimed(given.exchange), landed[: given.branch_from or 0]
+        head = await self._entered(
+            thread_id, title_of(given.turn.content), given.workspace, given.at, given.thread_id, given.branch_from
+        )
+        await self._put(thread_id, contents(copied))
+        await self._make(thread_id, head, [row(one, uid=f"{thread_id}:{one.seq}", at=one.at) for one in copied])
         return thread_id
+
+    async def _landed_turns(self, thread_id: str | None) -> Sequence[Turn]:
+        if thread_id is None:
+            return ()
+        thread, _ = await self._read(thread_id)
+        return [turn for turn in thread.turns if turn.state != "pending"]
 
     async def _claimed(self, exchange: str) -> str:
         """Return the id of the thread an exchange begins: of two that begin it at once both have the same."""
@@ -343,8 +324,7 @@ class RedisThreadStore:
         fields = [part for pair in head.items() for part in pair]
         await self._link.script(scripts.MAKE, scripts.keys_of(thread_id), self._ttl_ms, len(head), *fields, *rows)
 
-    async def _put_files(self, thread_id: str, turns: Sequence[NewTurn]) -> None:
-        files = contents(turns)
+    async def _put(self, thread_id: str, files: Mapping[str, str]) -> None:
         if files:
             parts = [part for pair in files.items() for part in pair]
             await self._link.script(scripts.PUT, scripts.keys_of(thread_id), len(files), *parts)
@@ -431,10 +411,10 @@ class RedisThreadStore:
         for exchange in exchanges:
             await self._link.script(scripts.INTERRUPT, scripts.keys_of(thread_id), exchange)
 
-    async def _index(self, thread: Thread, exchange: str) -> None:
+    async def _index(self, exchange: str, thread_id: str, workspace: str, at: str) -> None:
         """Note which thread an exchange is in, and that the thread is in use."""
-        known = ("SET", _exchange_key(exchange), thread.id, "EX", _EXCHANGE_SECONDS)
-        await self._link.pipe([known, *_entries(thread.id, thread.workspace, thread.updated)])
+        known = ("SET", _exchange_key(exchange), thread_id, "EX", _EXCHANGE_SECONDS)
+        await self._link.pipe([known, *_entries(thread_id, workspace, at)])
 
     def _now(self) -> Instant:
         return Instant.of(self._clock(), self._ttl_days)

@@ -28,8 +28,9 @@ from conversation.errors import CallerError, NotSavedYet, StoreError, StoreUnava
 from conversation.threads import NewTurn, Started, Thread, ThreadSummary, Turn, parse_thread_id, title_of
 from memory._home import private_folder
 from memory._redis_client import RedisLink
+from memory._redis_turns import Said
 from memory._sql import Clock, clean, stamp
-from memory.redis import RedisThreadStore, Said
+from memory.redis import RedisThreadStore
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -191,7 +192,7 @@ class SpoolingThreadStore:
             await asyncio.to_thread(self._keep, said, error)
             self._begun.pop(exchange, None)
             self._kept.add(exchange)
-            self._know(_with(begun.started.thread, _offline_turns(begun, answers, said)))
+            self._know(_with(begun.started.thread, said.as_turns(begun.started.thread)))
             self._tend()
             raise NotSavedYet(f"{error.message} It is kept in PARLEY_HOME and saved when Redis is back.", hint=error.hint) from None
         self._begun.pop(exchange, None)
@@ -336,7 +337,8 @@ class SpoolingThreadStore:
         breaks = self._link.breaks
         if self._broke:
             for _, said in list(self._recent):
-                await self._landed(said)
+                if not await self._landed(said):
+                    await asyncio.to_thread(self._spool.put, said)
         self._breaks = breaks
 
     def _know(self, thread: Thread) -> None:
@@ -354,15 +356,3 @@ def _with(thread: Thread, turns: Sequence[Turn]) -> Thread:
     """Return the thread with these turns landed in it, as far as this process knows it."""
     landed = [turn for turn in thread.turns if turn.state != "pending"]
     return thread.model_copy(update={"turns": (*landed, *turns), "updated": turns[-1].at})
-
-
-def _offline_turns(begun: _Begun, answers: Sequence[NewTurn], said: Said) -> list[Turn]:
-    """Return an exchange's turns as they will be, but for numbers that others may have taken by then."""
-    thread, own = begun.started.thread, begun.started.exchange_id
-    first = 1 + max((turn.seq for turn in thread.turns if turn.state != "pending"), default=0)
-    made: list[Turn] = []
-    for number, turn in enumerate([begun.asked, *answers]):
-        fields = {name: getattr(turn, name) for name in NewTurn.model_fields}
-        at = said.completed if number else begun.at
-        made.append(Turn(**fields, uid=f"{own}:{number}", seq=first + number, exchange_id=own, state="done", at=at))
-    return made

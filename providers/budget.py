@@ -75,10 +75,13 @@ class Budget:
     async def settle(self) -> None:
         """Where there is a limit, wait until all is counted, so that the next call is measured by it, in whichever process."""
         if self.limit_usd is not None:
-            await self.aclose()
+            await self._all_counted()
 
     async def aclose(self) -> None:
         """Wait for what is still being counted."""
+        await self._all_counted()
+
+    async def _all_counted(self) -> None:
         if self._counting is not None:
             self._now.set()
             await asyncio.shield(self._counting)
@@ -102,13 +105,13 @@ class Budget:
 
     async def of_today(self) -> dict[str, Any]:
         """Return what was spent today, as users are told it. Raises StoreError."""
-        await self.aclose()
+        await self._all_counted()
         day = self.today()
         return told(day, await self.ledger.accounts(day, day))
 
     async def told(self, days: Sequence[str]) -> list[dict[str, Any]]:
         """Return what was spent on each of the days, as users are told it; a day without requests is left out. Raises StoreError."""
-        await self.aclose()
+        await self._all_counted()
         by_day: dict[str, list[tuple[Account, Spent]]] = {}
         for account, spent in await self.ledger.accounts(min(days), max(days)):
             by_day.setdefault(account.day, []).append((account, spent))

@@ -53,6 +53,24 @@ def spooling(url: str, home: Path) -> SpoolingThreadStore:
     return SpoolingThreadStore(RedisThreadStore(link, home / "owners"), link, Spool(home / "spool"))
 
 
+async def test_a_begin_that_is_given_up_leaves_nothing_pending(redis: Server, parley_home: Path) -> None:
+    store = plain(redis.url, parley_home)
+    thread_id = await say(store, "one")
+    for turns in range(0, 120, 2):
+        beginning = asyncio.create_task(store.begin(user(f"given up {turns}"), workspace="/w", thread_id=thread_id))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        beginning.cancel()
+        started = (await asyncio.gather(beginning, return_exceptions=True))[0]
+        if not isinstance(started, BaseException):
+            await store.interrupt(started.exchange_id)
+    await store.aclose()
+    again = plain(redis.url, parley_home)
+    thread = await again.load(thread_id)
+    assert {turn.state for turn in thread.turns[2:]} <= {"interrupted"} and len(thread.turns) > 2
+    await again.aclose()
+
+
 async def test_what_a_killed_process_had_begun_is_interrupted(redis: Server, parley_home: Path) -> None:
     store = plain(redis.url, parley_home)
     thread_id = await say(store, "one")
