@@ -1,4 +1,4 @@
-"""Everything that is in Redis where REDIS_URL is set, over one client."""
+"""Everything that is in Redis where REDIS_URL is set: threads over one client, news over another, which is closed after them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from memory.spool import Spool, SpoolingThreadStore
 def stores(url: str, memory: MemoryConfig, ledger: SpendLedger, keeper: Keeper) -> tuple[SpoolingThreadStore, SharedLedger, SharedHealth]:
     """Return the threads of a Redis, and this machine's spending and health shared through it. Nothing is opened before the first call."""
     link = RedisLink(url)
-    shared = Shared(link, cache(partial(folder_name, memory.home)))
+    shared = Shared(RedisLink(url), cache(partial(folder_name, memory.home)))
     threads = RedisThreadStore(link, memory.owners, ttl_days=memory.ttl_days)
     return (
         SpoolingThreadStore(threads, link, Spool(memory.spool), on_begin=shared.look),

@@ -92,11 +92,9 @@ class Shared:
         self._asked_at = self.clock()
         day = time.strftime("%Y-%m-%d", time.gmtime(self._asked_at))
         with suppress(StoreError):
-            told, homes = await self.link.pipe([("HGETALL", _HEALTH), ("SMEMBERS", _HOMES)])
-            mine = self.name()
+            told, mine = await self.link.call("HGETALL", _HEALTH), self.name()
             self.states = {home: state for home, text in told.items() if home != mine and (state := self._state(text)) is not None}
-            others = [home for home in homes if home != mine]
-            rows = await self.accounts_of(others, day)
+            rows = await self.accounts_of(await self.others(), day)
             self.spent = {day: sum(spent.usd for _, spent in rows)}
 
     def _state(self, text: str) -> State | None:
@@ -145,7 +143,7 @@ class Shared:
                     pause = FRESH_SECONDS
 
     async def aclose(self) -> None:
-        """Tell what is still to be told, in a moment at most."""
+        """Tell what is still to be told, in a moment at most, and close the client."""
         if self._teller is not None:
             with suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(self._teller), 5 * _GATHER_SECONDS)
@@ -153,6 +151,7 @@ class Shared:
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+        await self.link.aclose()
 
 
 class SharedHealth:

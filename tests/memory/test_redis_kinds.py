@@ -99,3 +99,14 @@ async def test_a_user_without_the_rights_is_told_so(tmp_path: Path, rules: str, 
             await wrong.call("SET", "parley:x", 1)
         assert "wrong-word" not in f"{caught.value} {caught.value.hint}"
         await wrong.aclose()
+
+
+async def test_a_user_who_is_turned_away_later_is_told_so_too(tmp_path: Path) -> None:
+    with acl_server(tmp_path / "r") as one, one.client() as keeper:
+        link = RedisLink(one.url)
+        await link.call("SET", "parley:x", 1)
+        keeper.execute_command("ACL", "SETUSER", "parley", "resetpass", ">another")
+        keeper.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        with pytest.raises(StoreUnavailable, match="user and password"):
+            await link.call("SET", "parley:x", 1)
+        await link.aclose()

@@ -122,22 +122,30 @@ async def test_what_was_kept_for_a_thread_that_is_deleted_since_is_dropped(redis
     await other.aclose()
 
 
+async def emptied(spool: Spool) -> None:
+    """Wait until nothing is kept any more."""
+    for _ in range(100):
+        if not spool.names():
+            return
+        await a_while(0.1)
+    assert spool.names() == []
+
+
 async def test_an_exchange_that_no_replica_has_is_kept_until_one_does(tmp_path: Path, parley_home: Path) -> None:
-    with replicated(tmp_path / "pair") as pair:
-        store = spooling(pair.nodes[0].url, parley_home)
+    with replicated(tmp_path / "pair") as pair, pair.nodes[0].client() as keeper:
+        store, spool = spooling(pair.nodes[0].url, parley_home), Spool(parley_home / "spool")
         thread_id = await say(store, "one")
-        assert Spool(parley_home / "spool").names() == []
+        await emptied(spool)
         pair.nodes[1].pause()
         try:
             await say(store, "two", thread_id)
-            assert len(Spool(parley_home / "spool").names()) == 1
+            assert len(spool.names()) == 1
+            keeper.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            assert len((await store.load(thread_id)).turns) == 4
+            assert len(spool.names()) > 1, "what was landed again after the break has no replica either"
         finally:
             pair.nodes[1].resume()
-        for _ in range(100):
-            if not Spool(parley_home / "spool").names():
-                break
-            await a_while(0.1)
-        assert Spool(parley_home / "spool").names() == []
+        await emptied(spool)
         assert [turn.content for turn in (await store.load(thread_id)).turns] == ["one", "one!", "two", "two!"]
         await store.aclose()
 
@@ -156,10 +164,11 @@ async def test_as_many_threads_are_known_as_fit_and_exchanges_for_some_seconds(r
     await store.aclose()
 
 
-async def test_all_stores_of_a_url_share_one_client(redis: Server, parley_home: Path) -> None:
+async def test_all_stores_of_a_url_are_made_and_closed_one_after_the_other(redis: Server, parley_home: Path) -> None:
     memory = MemoryConfig.from_env({"PARLEY_HOME": str(parley_home), "REDIS_URL": redis.url})
     threads, ledger, keeper = stores(redis.url, memory, SpendLedger(memory.database), HealthFile(memory.health))
     thread_id = await say(threads, "one")
     assert len((await threads.load(thread_id)).turns) == 2 and await ledger.spent("2026-11-29") == 0 and not keeper.read().parked
-    await ledger.aclose()
     await threads.aclose()
+    assert await ledger.accounts("2026-11-29", "2026-11-29") == []
+    await ledger.aclose()

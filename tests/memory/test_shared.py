@@ -69,7 +69,6 @@ async def machine(running: Server, tmp_path: Path, clock: Clock) -> AsyncIterato
     yield make
     for one in made:
         await one.ledger.aclose()
-        await one.shared.link.aclose()
 
 
 async def test_what_keeps_a_provider_out_on_one_machine_keeps_it_out_on_all(machine: Make, clock: Clock) -> None:
@@ -134,6 +133,13 @@ async def test_a_day_is_the_sum_of_all_machines(machine: Make, clock: Clock) -> 
     again = machine("here")
     await again.looked()
     assert list(await again.ledger.accounts(DAY, DAY)) == expected
+
+
+async def test_what_was_spent_last_is_told_as_a_process_ends(machine: Make) -> None:
+    here, there = machine("here"), machine("there")
+    await here.ledger.add({MINE: Spent(1, usd=0.5)})
+    await here.ledger.aclose()
+    assert list(await there.ledger.accounts(DAY, DAY)) == [(MINE, Spent(1, usd=0.5))]
 
 
 async def test_what_is_spent_while_redis_is_away_is_told_when_it_is_back(machine: Make, running: Server) -> None:
