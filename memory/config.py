@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from conversation.errors import InvalidInput
 from conversation.messages import Frozen
-from memory._redis_client import address_of
+from memory._redis_address import address_of
 
 
 class MemoryConfig(Frozen):

@@ -9,64 +9,35 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import hashlib
 import time
 import uuid
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from conversation.errors import InvalidInput, ParleyError, StoreError, ThreadConflict, ThreadExpired, ThreadNotFound
+from conversation.errors import InvalidInput, ParleyError, StoreError, ThreadConflict, ThreadNotFound
 from conversation.threads import FoundInSome, NewTurn, Started, Thread, ThreadSummary, Turn, parse_thread_id, title_of
 from memory import _redis_scripts as scripts
+from memory._redis_answers import checked, gone
 from memory._redis_client import RedisLink, risks
+from memory._redis_lists import Head, entries, holding, of_workspace, recent, score
 from memory._redis_owner import Heartbeat
 from memory._redis_turns import Kept, Said, contents, numbered, row, written
-from memory._search import holds, snippet, words_of
+from memory._search import snippet, words_of
 from memory._sql import Clock, Instant, clean
 
-_ALL = f"{scripts.PREFIX}:threads"
 _ORDER = f"{scripts.PREFIX}:made"
 _KEPT_SECONDS = 86_400
 """How much longer than its time to live a thread's keys are kept, since its time is counted by the clocks of clients."""
 _EXCHANGE_SECONDS = 30 * 86_400
 """How long it is known which thread an exchange is in: somebody may still repeat it."""
-_LISTED_AT_ONCE = 100
 MOST_SEARCHED = 2_000
 """Threads, the ones used last: there is no index of words in Redis."""
 MOST_SEARCHED_BYTES = 64 * 1024 * 1024
 _LARGE_ROWS = 500
 _COPIED_MS = 100
 """How long an answer waits for a replica to have it; one that is slower is kept in the spool meanwhile."""
-
-
-class _Head(NamedTuple):
-    """A thread without its turns."""
-
-    id: str
-    title: str
-    workspace: str
-    created: str
-    updated: str
-    parent_id: str | None
-    parent_seq: int | None
-    made: int
-
-    @classmethod
-    def of(cls, fields: dict[str, str]) -> _Head:
-        parent = fields.get("parent_seq")
-        return cls(
-            fields["id"],
-            fields["title"],
-            fields["workspace"],
-            fields["created"],
-            fields["updated"],
-            fields.get("parent_id"),
-            None if parent is None else int(parent),
-            int(fields.get("made", 0)),
-        )
 
 
 class _Beginning(NamedTuple):
@@ -177,7 +148,7 @@ class RedisThreadStore:
         turns = await self._landed(thread_id, answer)
         self._pending.pop(exchange, None)
         with suppress(StoreError):  # the exchange has landed; the next one puts the lists right
-            await self._link.pipe(_entries(thread_id, answer[3], at.now))
+            await self._link.pipe(entries(thread_id, answer[3], at.now))
         return turns, is_copied
 
     async def land(self, said: Said) -> bool:
@@ -196,7 +167,7 @@ class RedisThreadStore:
             *said.turns,
             within_ms=_COPIED_MS,
         )
-        _, workspace = _checked(answer)
+        _, workspace = checked(answer)
         await self._index(said.exchange_id, said.thread_id, workspace, said.completed)
         return is_copied
 
@@ -232,11 +203,11 @@ class RedisThreadStore:
 
     async def list(self, *, workspace: str | None, limit: int = 20) -> builtins.list[ThreadSummary]:
         found: builtins.list[ThreadSummary] = []
-        async with aclosing(self._recent(workspace)) as recent:
-            async for head, count in recent:
+        async with aclosing(self._recent(workspace)) as threads:
+            async for head, count in threads:
                 if len(found) >= limit:
                     break
-                found.append(_summary(head, count, None))
+                found.append(head.summary(count))
         return found
 
     async def search(self, query: str, *, workspace: str | None, limit: int = 20) -> builtins.list[ThreadSummary]:
@@ -245,17 +216,17 @@ class RedisThreadStore:
             return await self.list(workspace=workspace, limit=limit)
         found: builtins.list[ThreadSummary] = []
         looked = size = 0
-        async with aclosing(self._recent(workspace)) as recent:
-            async for head, count in recent:
+        async with aclosing(self._recent(workspace)) as threads:
+            async for head, count in threads:
                 if len(found) >= limit:
                     break
                 if looked >= self._most_searched or size >= MOST_SEARCHED_BYTES:
                     return FoundInSome(found, looked)
                 looked += 1
-                text, bytes_ = await self._holding(head.id, words)
+                text, bytes_ = await holding(self._link, head.id, words)
                 size += bytes_
                 if text is not None:
-                    found.append(_summary(head, count, snippet(text, words)))
+                    found.append(head.summary(count, snippet(text, words)))
         return found
 
     async def delete(self, thread_id: str) -> None:
@@ -263,8 +234,8 @@ class RedisThreadStore:
         where = await self._link.call("HGET", scripts.keys_of(known)[0], "workspace")
         answer = await self._link.script(scripts.DELETE, scripts.keys_of(known))
         if answer[0] == "gone":
-            raise ThreadNotFound(_gone(answer).message)
-        await self._link.pipe([("ZREM", _ALL, known), ("ZREM", _of_workspace(where or ""), known)])
+            raise ThreadNotFound(gone(answer).message)
+        await self._link.pipe([("ZREM", key, known) for key in (of_workspace(None), of_workspace(where or ""))])
 
     async def ping(self) -> None:
         await self._link.call("SET", f"{scripts.PREFIX}:ping", self._now().now)
@@ -314,9 +285,9 @@ class RedisThreadStore:
         self, thread_id: str, title: str, workspace: str, at: Instant, parent: str | None = None, parent_seq: int | None = None
     ) -> dict[str, str | int]:
         """Enter a thread that is about to be made into the lists, and return its fields."""
-        entries = _entries(thread_id, workspace, at.now)
-        over = [("ZREMRANGEBYSCORE", key, "-inf", _score(at.cutoff)) for _, key, *_ in entries] if self._ttl_days else []
-        answers = await self._link.pipe([("INCR", _ORDER), *over, *entries])
+        entered = entries(thread_id, workspace, at.now)
+        over = [("ZREMRANGEBYSCORE", key, "-inf", score(at.cutoff)) for _, key, *_ in entered] if self._ttl_days else []
+        answers = await self._link.pipe([("INCR", _ORDER), *over, *entered])
         named = {"id": thread_id, "title": title, "workspace": workspace, "created": at.now, "updated": at.now, "made": int(answers[0])}
         return {**named, **({"parent_id": parent, "parent_seq": parent_seq or 0} if parent is not None else {})}
 
@@ -340,18 +311,18 @@ class RedisThreadStore:
 
     async def _shown(self, thread_id: str, answer: Sequence[Any]) -> Thread:
         """Return the thread that a script has shown."""
-        _, fields, rows, waiting = _checked(answer)
+        _, fields, rows, waiting = checked(answer)
         if len(rows) > _LARGE_ROWS:
             kept = await asyncio.to_thread(_parsed, rows)
         else:
             kept = _parsed(rows)
         kept += [Kept(asked, "pending") for _, asked in waiting]
         turns = numbered(kept, await self._files(thread_id, kept))
-        head = _Head.of(dict(zip(fields[::2], fields[1::2], strict=True)))
+        head = Head.of(dict(zip(fields[::2], fields[1::2], strict=True)))
         return Thread(**{name: value for name, value in head._asdict().items() if name != "made"}, turns=turns)
 
     async def _landed(self, thread_id: str, answer: Sequence[Any]) -> tuple[Turn, ...]:
-        _, first, rows, *_ = _checked(answer)
+        _, first, rows, *_ = checked(answer)
         kept = _parsed(rows)
         return numbered(kept, await self._files(thread_id, kept), int(first))
 
@@ -361,29 +332,8 @@ class RedisThreadStore:
             return {}
         return dict(zip(names, await self._link.call("HMGET", scripts.keys_of(thread_id)[5], *names), strict=True))
 
-    async def _recent(self, workspace: str | None) -> AsyncGenerator[tuple[_Head, int]]:
-        """Yield threads that are there, last used first, with the number of their turns."""
-        at, key = self._now(), _ALL if workspace is None else _of_workspace(clean(workspace))
-        start = 0
-        while ids := await self._link.call("ZREVRANGE", key, start, start + _LISTED_AT_ONCE - 1):
-            start += len(ids)
-            keys = [scripts.keys_of(thread_id) for thread_id in ids]
-            asked = [[("HGETALL", one[0]), ("LLEN", one[1]), ("LLEN", one[4])] for one in keys]
-            told = await self._link.pipe([command for commands in asked for command in commands])
-            rows = [(_Head.of(fields), landed + waiting) for fields, landed, waiting in zip(*[iter(told)] * 3, strict=True) if fields]
-            for head, count in sorted(rows, key=lambda row: (row[0].updated, row[0].made), reverse=True):
-                if head.updated >= at.cutoff:
-                    yield head, count
-
-    async def _holding(self, thread_id: str, words: Sequence[str]) -> tuple[str | None, int]:
-        """Return the newest landed turn of a thread that holds every word, and how much was looked through."""
-        rows = await self._link.call("LRANGE", scripts.keys_of(thread_id)[1], 0, -1)
-
-        def look() -> str | None:
-            texts = (Kept.landed(row).content for row in reversed(rows))
-            return next((text for text in texts if holds(text, words)), None)
-
-        return await asyncio.to_thread(look), sum(map(len, rows))
+    def _recent(self, workspace: str | None) -> AsyncGenerator[tuple[Head, int]]:
+        return recent(self._link, None if workspace is None else clean(workspace), self._now().cutoff)
 
     # --- the rest --------------------------------------------------------------------------------------------------
 
@@ -414,7 +364,7 @@ class RedisThreadStore:
     async def _index(self, exchange: str, thread_id: str, workspace: str, at: str) -> None:
         """Note which thread an exchange is in, and that the thread is in use."""
         known = ("SET", _exchange_key(exchange), thread_id, "EX", _EXCHANGE_SECONDS)
-        await self._link.pipe([known, *_entries(thread_id, workspace, at)])
+        await self._link.pipe([known, *entries(thread_id, workspace, at)])
 
     def _now(self) -> Instant:
         return Instant.of(self._clock(), self._ttl_days)
@@ -428,51 +378,5 @@ def _parsed(rows: Iterable[str]) -> list[Kept]:
     return [Kept.landed(row) for row in rows]
 
 
-def _checked(answer: Sequence[Any]) -> Sequence[Any]:
-    """Return what a script answered. Raises what it says is wrong."""
-    match answer[0]:
-        case "gone":
-            raise _gone(answer)
-        case "conflict":
-            raise ThreadConflict(f"The thread stands at turn {answer[1]}, not at the turn that was expected.")
-        case "unknown":
-            raise ThreadNotFound("The exchange is not there: its thread was deleted or has expired.")
-        case "waiting":
-            raise ThreadConflict(f"Another exchange is pending on the thread, which will not stay at turn {answer[1]}.")
-        case "interrupted":
-            raise ThreadConflict("The exchange was interrupted before its answer came.")
-        case _:
-            return answer
-
-
-def _gone(answer: Sequence[Any]) -> ThreadNotFound | ThreadExpired:
-    match answer[1]:
-        case "expired":
-            return ThreadExpired("The thread has expired.")
-        case "deleted":
-            return ThreadNotFound("The thread has been deleted.")
-        case _:
-            return ThreadNotFound("There is no thread with this continuation_id.")
-
-
-def _entries(thread_id: str, workspace: str, at: str) -> list[Sequence[str | float]]:
-    """Return the commands that enter a thread into the lists, as used at a time."""
-    score = _score(at)
-    return [("ZADD", _ALL, score, thread_id), ("ZADD", _of_workspace(workspace), score, thread_id)]
-
-
-def _score(at: str) -> float:
-    return datetime.fromisoformat(at).timestamp()
-
-
-def _of_workspace(workspace: str) -> str:
-    digest = hashlib.blake2b(workspace.encode(), digest_size=16).hexdigest()
-    return f"{_ALL}:{digest}"
-
-
 def _exchange_key(exchange: str) -> str:
     return f"{scripts.PREFIX}:exchange:{exchange}"
-
-
-def _summary(head: _Head, turns: int, text: str | None) -> ThreadSummary:
-    return ThreadSummary(id=head.id, title=head.title, workspace=head.workspace, turns=turns, updated=head.updated, snippet=text)

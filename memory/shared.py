@@ -112,7 +112,8 @@ class Shared:
         found: list[tuple[Account, Spent]] = []
         for fields in await self.link.pipe([("HGETALL", _spending(day, home)) for home in homes]):
             for name, text in cast("dict[str, str]", fields).items():
-                found.append((Account(day, *json.loads(name)), Spent(*json.loads(text))))
+                with suppress(ValueError, TypeError):  # what another version wrote, and this one cannot read
+                    found.append((Account(day, *json.loads(name)), Spent(*json.loads(text))))
         return found
 
     async def others(self) -> list[str]:

@@ -10,7 +10,8 @@ import pytest
 
 from conversation.errors import InvalidInput, NotSavedYet, StoreUnavailable
 from conversation.threads import FoundInSome
-from memory._redis_client import RedisLink, address_of
+from memory._redis_address import address_of
+from memory._redis_client import RedisLink
 from memory._sql import stamp
 from memory.redis import RedisThreadStore
 from memory.spool import Spool, SpoolingThreadStore
