@@ -1,4 +1,4 @@
-"""The way to Redis: one client per URL, its errors in our words. The only importer of the redis library, on first use.
+"""The way to Redis: one client per URL, its errors in our words. The redis library is imported on first use only.
 
 Every command Parley sends may be sent twice, so that one whose connection broke is sent again. Nothing waits longer than some
 seconds for Redis, and once it was found to be away nobody tries again for half a second.
@@ -128,7 +128,7 @@ class RedisLink:
         self._closed = True
         await asyncio.gather(*self._running, return_exceptions=True)
         client, self._client = self._client, None
-        for one in (client, *getattr(client, "sentinels", ())):
+        for one in (client, getattr(client, "sentinels", None)):
             if one is not None:
                 await one.aclose()
 
@@ -230,7 +230,7 @@ def _cluster(address: Address) -> RedisCluster:
 
 
 def _sentinel(address: Address) -> Redis:
-    from redis.asyncio.sentinel import Sentinel
+    from memory._redis_sentinel import Sentinels
 
     options = _options(address)
     asking = {
@@ -239,9 +239,9 @@ def _sentinel(address: Address) -> Redis:
         "retry": options["retry"],
         "password": address.options.get("sentinel_password"),
     }
-    sentinel: Any = Sentinel(list(address.hosts), sentinel_kwargs={name: value for name, value in asking.items() if value})
+    sentinel: Any = Sentinels(list(address.hosts), sentinel_kwargs={name: value for name, value in asking.items() if value})
     primary = sentinel.master_for(address.service, db=address.database, **options)
-    primary.sentinels = sentinel.sentinels  # to be closed with it
+    primary.sentinels = sentinel  # to be closed with it
     return primary
 
 

@@ -186,6 +186,21 @@ async def test_a_failover_loses_nothing_that_was_acknowledged(tmp_path: Path, op
             await eventually(store, thread_id, texts)
 
 
+async def test_no_sentinel_is_forgotten_when_the_first_is_away_and_many_ask_at_once(tmp_path: Path, opened: Open) -> None:
+    with replicated(tmp_path / "r") as pair:
+        first, *others = pair.sentinels
+        store = opened(f"redis+sentinel://{','.join(f'127.0.0.1:{one.port}' for one in pair.sentinels)}/{pair.name}/0")
+        first.kill()
+        threads = await asyncio.gather(*(say(store, f"t{number}") for number in range(4)))
+        await asyncio.to_thread(first.start)
+        for one in others:
+            one.kill()
+        with pair.nodes[0].client() as keeper:
+            keeper.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        for number, thread_id in enumerate(threads):
+            await eventually(store, thread_id, [f"t{number}", f"t{number}!"])
+
+
 async def test_two_processes_that_empty_one_spool_land_each_exchange_once(tmp_path: Path, parley_home: Path, opened: Open) -> None:
     with server(tmp_path / "r", appendfsync="always") as one:
         store = opened(one.url)
