@@ -14,6 +14,6 @@ class Sentinels(Sentinel):
     async def discover_master(self, service_name: str) -> Any:
         asking = copy.copy(self)
         asking.sentinels = list(self.sentinels)
-        found = await Sentinel.discover_master(asking, service_name)
+        found: Any = await Sentinel.discover_master(asking, service_name)
         self.sentinels = asking.sentinels  # the same ones, whoever answered first
         return found
