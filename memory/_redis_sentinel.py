@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 from redis.asyncio.sentinel import Sentinel
 
@@ -14,6 +14,6 @@ class Sentinels(Sentinel):
     async def discover_master(self, service_name: str) -> Any:
         asking = copy.copy(self)
         asking.sentinels = list(self.sentinels)
-        found: Any = await Sentinel.discover_master(asking, service_name)
+        found = cast("Any", await Sentinel.discover_master(asking, service_name))
         self.sentinels = asking.sentinels  # the same ones, whoever answered first
         return found
