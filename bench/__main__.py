@@ -16,6 +16,7 @@ from bench.redis import redis
 from bench.report import Report, milliseconds
 from bench.setting import HERE, PARLEY, PYTHON, Setting, bare_call, dump, plain_environment, resident_megabytes, simulated
 from bench.together import together
+from bench.window import window
 
 CLAUDE = "vertex_claude/claude-sonnet-4-6"
 
@@ -153,7 +154,7 @@ async def breaker(setting: Setting, report: Report) -> None:
     await setting.control("reset")
 
 
-_ALL = (start, together, memory, context, overhead, concurrent, failover, breaker, consensus, review, shims, router, redis)
+_ALL = (start, together, memory, context, overhead, concurrent, failover, breaker, consensus, review, shims, router, redis, window)
 MEASUREMENTS = {one.__name__: one for one in _ALL}
 
 

@@ -1,9 +1,10 @@
 """Summaries: turns that stand for the older turns of a thread when those do not fit a window any more.
 
 A summary is a turn like others, added to the thread once and never changed: its tool is SUMMARY_TOOL and its meta holds
-`upto`, the number of the last turn it covers, `tokens`, the size it was made in, and `facts`, the sentences it keeps word for
-word. The turns it covers stay in the thread. A model with room for them is sent them, one without is sent the summary and the
-turns after it. Summaries come in few sizes (`summary_tokens`), so that models of like windows share one and none is cut.
+`upto`, the number of the last turn it covers, `tokens`, the size it was made in, `facts`, the sentences it keeps word for
+word, and `files`, the paths of those the turns showed. The turns it covers stay in the thread. A model with room for them is
+sent them, one without is sent the summary and the turns after it. Summaries come in few sizes (`summary_tokens`), so that
+models of like windows share one and none is cut.
 """
 
 from __future__ import annotations
@@ -36,6 +37,17 @@ def facts_of(turn: Turn) -> tuple[Fact, ...]:
     """Return what a summary keeps word for word."""
     rows = (turn.meta or {}).get("facts", ()) if is_summary(turn) else ()
     return tuple(Fact(int(seq), str(who), str(text)) for seq, who, text in rows)
+
+
+def files_of(turn: Turn) -> tuple[str, ...]:
+    """Return the paths of the files that the turns a summary covers showed."""
+    paths = (turn.meta or {}).get("files", ()) if is_summary(turn) else ()
+    return tuple(map(str, paths))
+
+
+def paths_in(turns: Iterable[Turn]) -> list[str]:
+    """Return the paths of the files of these turns, each once, and those that summaries among them name."""
+    return [*dict.fromkeys(path for turn in turns for path in (*files_of(turn), *(item.path for item in turn.attachments)))]
 
 
 def summary_tokens(window: int) -> int:

@@ -51,8 +51,15 @@ class Turn(NewTurn):
     at: str  # ISO 8601, UTC
 
 
+LEAST_RECENT = 16
+"""Turns there are at least when the most recent are asked for, however long they are."""
+
+
 class Thread(Frozen):
-    """A thread with its turns in order: landed ones by seq, then pending ones in order of arrival."""
+    """A thread with its turns in order: landed ones by seq, then pending ones in order of arrival.
+
+    `earlier` counts the landed turns that were left out because only the most recent were asked for; summaries among them are there.
+    """
 
     id: str
     title: str
@@ -62,6 +69,7 @@ class Thread(Frozen):
     turns: tuple[Turn, ...] = ()
     parent_id: str | None = None
     parent_seq: int | None = None
+    earlier: int = 0
 
     @property
     def landed(self) -> tuple[Turn, ...]:
@@ -115,11 +123,13 @@ class ThreadStore(Protocol):
         branch_from: int | None = None,
         exchange_id: str | None = None,
         expected_seq: int | None = None,
+        recent: int | None = None,
     ) -> Started:
         """Record `turn` as pending and return the exchange and the thread as it stood.
 
         thread_id None makes a new thread titled after the turn. branch_from N makes a new thread that starts with the
-        landed turns 1..N of thread_id, which stays as it is. A repeated exchange_id records nothing twice.
+        landed turns 1..N of thread_id, which stays as it is. A repeated exchange_id records nothing twice. With `recent` the
+        thread comes with its summaries and no more of its newest turns than is needed for so many bytes of what they say.
         Raises ThreadNotFound, ThreadExpired, InvalidInput (branch_from out of range) and ThreadConflict (the last landed seq
         is not expected_seq, or another exchange is pending that will land before: of two with the same expected_seq one begins).
         """

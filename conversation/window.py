@@ -22,7 +22,7 @@ from conversation.entries import MARKER_TOKENS, OVERHEAD, Entries, Role
 from conversation.errors import ContextTooLong
 from conversation.fences import DATA_NOTE, label
 from conversation.messages import Frozen, Warned
-from conversation.summaries import Views, covered, summary_tokens
+from conversation.summaries import Views, covered, files_of, paths_in, summary_tokens
 from conversation.threads import Attachment, Turn
 from conversation.tokens import estimate_tokens, fair_limit
 
@@ -31,7 +31,7 @@ class Window(Frozen):
     """What to send: Messages API messages, beginning and ending with the user's.
 
     `system` is a note to add to the system prompt, or None; `tokens` estimates messages and note together; `left_out`
-    counts the landed turns that did not fit.
+    counts the landed turns that did not fit; `summarized` is the number of the last turn a summary stands for, 0 without one.
     """
 
     messages: tuple[dict[str, Any], ...]
@@ -39,6 +39,7 @@ class Window(Frozen):
     tokens: int = 0
     warnings: tuple[Warned, ...] = ()
     left_out: int = 0
+    summarized: int = 0
 
 
 def build_window(
@@ -82,8 +83,9 @@ def build_window(
         for item in attachments
         if item.kind == "image" and not images
     ]
-    condensed = _condensed(shown[number], history)
-    return window.model_copy(update={"warnings": (*condensed, *window.warnings, *refused)})
+    view = shown[number]
+    warnings = (*_condensed(view, history), *window.warnings, *refused)
+    return window.model_copy(update={"warnings": warnings, "summarized": covered(view[0]) if view else 0})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ def _condensed(view: Sequence[Turn], history: Sequence[Turn]) -> list[Warned]:
     by = f" with notes by {view[0].provider}/{view[0].model}" if view[0].model else ""
     said = f"Turns 1 to {upto} were sent as a summary{by}: the thread is too long for the model's window. They stay in the thread in full."
     shown = {item.path for turn in view for item in turn.attachments}
-    seen = (item.path for turn in history if turn.seq <= upto for item in turn.attachments)
+    seen = (path for path in (*files_of(view[0]), *paths_in(turn for turn in history if turn.seq <= upto)))
     if gone := [*dict.fromkeys(label(path) for path in seen if path not in shown)]:
         said += f" Files that were shown in them were not sent again: {_listed(gone)}."
     return [Warned(code="condensed", message=said)]

@@ -27,6 +27,7 @@ class Beginning:
     thread_id: str | None = None
     branch_from: int | None = None
     expected_seq: int | None = None
+    recent: int | None = None
 
 
 def begin(sql: Sql, at: Instant, owners: Owners, given: Beginning) -> Started:
@@ -37,7 +38,8 @@ def begin(sql: Sql, at: Instant, owners: Owners, given: Beginning) -> Started:
         known = _place(sql, at, given)
         _insert_exchange(sql, at, owners.mine(), given, *known)
     thread_id, seq_then = known
-    return Started(exchange_id=given.exchange_id, thread=_rows.load(sql, thread_id, upto=seq_then, without=given.exchange_id))
+    thread = _rows.load(sql, thread_id, upto=seq_then, without=given.exchange_id, recent=given.recent)
+    return Started(exchange_id=given.exchange_id, thread=thread)
 
 
 def _place(sql: Sql, at: Instant, given: Beginning) -> tuple[str, int]:

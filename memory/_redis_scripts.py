@@ -4,7 +4,8 @@ All keys of a thread bear its id as hash tag, so that they lie on one node of a 
 under a letter for its state (d: done, i: interrupted); its number is its place in the list, so that numbers have no gaps and no two
 turns have the same. What is known of an exchange is a line of words: `p <owner> <begun>` while it is pending, then `d` or `i` with
 `<first turn> <how many>`. Every step may be repeated and then does nothing. What a thread holds is shown as its fields, its landed
-turns, and of each exchange under way what is known of it and what was asked.
+turns as lines of one text, and of each exchange under way what is known of it and what was asked; then how many turns before those
+were left out, and the numbers of turns that are there in spite of that.
 """
 
 from __future__ import annotations
@@ -30,14 +31,43 @@ local function kept(ttl)
   end
   if tonumber(ttl) == 0 then redis.call('PERSIST', files) end
 end
-local function shown(last, without)
+-- Of the turns up to `last`, the newest that say so many bytes together, and those before them that belong to no exchange. What is kept
+-- of a turn beside its words takes some 300 bytes.
+local function recent(last, size)
+  local first, rows = last, {}
+  while first > 0 and (size > 0 or #rows == 0) do
+    local from = math.max(first - 63, 1)
+    local part = redis.call('LRANGE', turns, from - 1, first - 1)
+    for number = #part, 1, -1 do
+      rows[#rows + 1] = part[number]
+      size = size - math.max(#part[number] - 300, 1)
+    end
+    first = from - 1
+  end
+  local found, numbers = {}, {}
+  for _, number in ipairs(words(redis.call('HGET', exchanges, ' alone') or '')) do
+    if tonumber(number) <= first then
+      numbers[#numbers + 1] = number
+      found[#found + 1] = redis.call('LINDEX', turns, number - 1)
+    end
+  end
+  for number = #rows, 1, -1 do found[#found + 1] = rows[number] end
+  return found, first, numbers
+end
+local function shown(last, without, size)
   local waiting = {}
   for _, id in ipairs(redis.call('LRANGE', pending, 0, -1)) do
     if id ~= without then
       waiting[#waiting + 1] = {redis.call('HGET', exchanges, id), redis.call('HGET', asked, id)}
     end
   end
-  return {'ok', redis.call('HGETALL', thread), last == 0 and {} or redis.call('LRANGE', turns, 0, last - 1), waiting}
+  local rows, first, numbers = {}, 0, {}
+  if last > 0 and size == '' then rows = redis.call('LRANGE', turns, 0, last - 1) end
+  if last > 0 and size ~= '' then rows, first, numbers = recent(last, tonumber(size)) end
+  return {'ok', redis.call('HGETALL', thread), table.concat(rows, '\\n'), waiting, first, numbers}
+end
+local function alone(numbers)
+  if numbers ~= '' then redis.call('HSET', exchanges, ' alone', numbers) end
 end
 local function land(id, state, answers)
   local first = redis.call('RPUSH', turns, state .. redis.call('HGET', asked, id))
@@ -58,11 +88,12 @@ return {'ok'}
 """
 
 MAKE = """
--- ARGV: ttl, number of fields, fields and values of the thread, then its turns.
+-- ARGV: ttl, the numbers of the turns that belong to no exchange, number of fields, fields and values of the thread, then its turns.
 if redis.call('EXISTS', thread) == 0 then
-  local fields = tonumber(ARGV[2])
-  for number = 3, 1 + 2 * fields, 2 do redis.call('HSET', thread, ARGV[number], ARGV[number + 1]) end
-  for number = 3 + 2 * fields, #ARGV do redis.call('RPUSH', turns, ARGV[number]) end
+  local fields = tonumber(ARGV[3])
+  for number = 4, 2 + 2 * fields, 2 do redis.call('HSET', thread, ARGV[number], ARGV[number + 1]) end
+  for number = 4 + 2 * fields, #ARGV do redis.call('RPUSH', turns, ARGV[number]) end
+  alone(ARGV[2])
   redis.call('SET', gone, 'expired')
   kept(ARGV[1])
 end
@@ -70,7 +101,8 @@ return {'ok'}
 """
 
 BEGIN = """
--- ARGV: ttl, now, cutoff, exchange, owner, begun, the caller's turn, the last turn there should be or ''.
+-- ARGV: ttl, now, cutoff, exchange, owner, begun, the caller's turn, the last turn there should be or '', how many bytes of turns to show
+-- or ''.
 local id, updated = ARGV[4], redis.call('HGET', thread, 'updated')
 if not updated then return missing() end
 local known = redis.call('HGET', exchanges, id)
@@ -86,7 +118,7 @@ if not known then
   redis.call('HSET', thread, 'updated', ARGV[2])
   kept(ARGV[1])
 end
-return shown(tonumber(redis.call('HGET', exchanges, id .. ' then') or redis.call('LLEN', turns)), id)
+return shown(tonumber(redis.call('HGET', exchanges, id .. ' then') or redis.call('LLEN', turns)), id, ARGV[9])
 """
 
 COMPLETE = """
@@ -124,6 +156,7 @@ if not known then
   local first = redis.call('RPUSH', turns, 'd' .. ARGV[4])
   known = 'd ' .. first .. ' 1'
   redis.call('HSET', exchanges, ARGV[3], known)
+  alone((redis.call('HGET', exchanges, ' alone') or '') .. ' ' .. first)
   kept(ARGV[1])
 end
 local found = words(known)
@@ -157,7 +190,7 @@ LOAD = """
 local updated = redis.call('HGET', thread, 'updated')
 if not updated then return missing() end
 if updated < ARGV[1] then return {'gone', 'expired'} end
-return shown(redis.call('LLEN', turns), '')
+return shown(redis.call('LLEN', turns), '', '')
 """
 
 DELETE = """

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
+from pydantic_core import from_json
 
 from conversation.messages import Frozen, Usage
 from conversation.threads import Attachment, NewTurn, Started, Thread, Turn, TurnState
 
+_UNSAID = {name: field.default for name, field in NewTurn.model_fields.items() if not field.is_required()}
 _STATES: Mapping[str, TurnState] = {"d": "done", "i": "interrupted"}
 
 
@@ -18,7 +20,7 @@ def written(turn: NewTurn, *, uid: str, exchange_id: str, at: str) -> str:
     """Return a turn without its number and its state, which its place and its letter say."""
     said = turn.model_dump(mode="json", exclude={"attachments", "seq", "state", "uid", "exchange_id", "at"}, exclude_defaults=True)
     files = [[item.path, item.kind, item.media_type, item.digest] for item in turn.attachments]
-    kept = {**said, "role": turn.role, "uid": uid, "exchange": exchange_id, "at": at, **({"files": files} if files else {})}
+    kept = {**said, "role": turn.role, "uid": uid, "exchange_id": exchange_id, "at": at, **({"files": files} if files else {})}
     return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -35,19 +37,31 @@ def contents(turns: Iterable[NewTurn]) -> dict[str, str]:
 class Kept:
     """A turn as it was kept, parsed."""
 
-    def __init__(self, text: str, state: TurnState) -> None:
-        self.state: TurnState = state
-        self._fields: dict[str, Any] = json.loads(text)
+    def __init__(self, fields: dict[str, Any], state: TurnState) -> None:
+        self._state: TurnState = state
+        self._files: Sequence[tuple[str, Literal["text", "image"], str, str]] = fields.pop("files", ())
+        self._fields = fields
+
+    @classmethod
+    def said(cls, text: str, state: TurnState) -> Kept:
+        """Return the turn of a text that is in no list yet."""
+        return cls(from_json(text), state)
 
     @classmethod
     def landed(cls, row: str) -> Kept:
         """Return the turn of a row of the list, whose first letter is its state."""
-        return cls(row[1:], _STATES[row[0]])
+        return cls.said(row[1:], _STATES[row[0]])
+
+    @classmethod
+    def all_landed(cls, rows: Sequence[str]) -> list[Kept]:
+        """Return the turns of many rows, parsed in one go."""
+        fields = from_json(f"[{','.join(row[1:] for row in rows)}]")
+        return [cls(one, _STATES[row[0]]) for row, one in zip(rows, fields, strict=True)]
 
     @property
     def files(self) -> list[str]:
         """The names of its files."""
-        return [file_name(kind, digest) for _, kind, _, digest in self._fields.get("files", ())]
+        return [file_name(kind, digest) for _, kind, _, digest in self._files]
 
     @property
     def content(self) -> str:
@@ -56,21 +70,16 @@ class Kept:
 
     def turn(self, seq: int, found: Mapping[str, str]) -> Turn:
         """Return it with its number and the contents of its files."""
-        fields = dict(self._fields)
-        usage = fields.pop("usage", None)
-        attachments = tuple(
-            Attachment(path=path, kind=kind, media_type=media_type, content=found[file_name(kind, digest)], digest=digest)
-            for path, kind, media_type, digest in fields.pop("files", ())
-        )
-        exchange_id = fields.pop("exchange")
-        return Turn(
-            **fields,
-            usage=None if usage is None else Usage(**usage),
-            attachments=attachments,
-            exchange_id=exchange_id,
-            seq=seq,
-            state=self.state,
-        )
+        fields = {**_UNSAID, **self._fields, "seq": seq, "state": self._state}
+        if self._files:
+            fields["attachments"] = tuple(_attachment(found, *one) for one in self._files)
+        if fields["usage"] is not None:
+            fields["usage"] = Usage(**fields["usage"])
+        return Turn.of_checked(fields)
+
+
+def _attachment(found: Mapping[str, str], path: str, kind: Literal["text", "image"], media_type: str, digest: str) -> Attachment:
+    return Attachment(path=path, kind=kind, media_type=media_type, content=found[file_name(kind, digest)], digest=digest)
 
 
 def numbered(kept: Sequence[Kept], found: Mapping[str, str], first: int = 1) -> tuple[Turn, ...]:
@@ -116,4 +125,4 @@ class Said(Frozen):
     def as_turns(self, thread: Thread) -> tuple[Turn, ...]:
         """Return the turns as they will be in a thread that stood so, but for numbers that others may have taken by then."""
         first = 1 + max((turn.seq for turn in thread.turns if turn.state != "pending"), default=0)
-        return numbered([Kept(text, "done") for text in self.turns], self.files, first)
+        return numbered([Kept.said(text, "done") for text in self.turns], self.files, first)

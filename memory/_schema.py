@@ -116,7 +116,10 @@ INSERT INTO spending SELECT day, '', '', '', 0, 0, 0, 0, usd, 0 FROM spend;
 DROP TABLE spend;
 """
 
-MIGRATIONS = (_FIRST, _SPENDING)
+# What comes with the most recent turns of a long thread: conversation.summaries.
+_SUMMARIES = "CREATE INDEX turns_condensed ON turns(thread_id, seq) WHERE tool = 'condense';"
+
+MIGRATIONS = (_FIRST, _SPENDING, _SUMMARIES)
 
 
 def version(sql: Sql) -> int:

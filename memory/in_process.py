@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from conversation.errors import InvalidInput, StoreUnavailable, ThreadConflict, ThreadExpired, ThreadNotFound
-from conversation.threads import NewTurn, Started, Thread, ThreadSummary, Turn, TurnState, parse_thread_id, title_of
+from conversation.summaries import is_summary
+from conversation.threads import LEAST_RECENT, NewTurn, Started, Thread, ThreadSummary, Turn, TurnState, parse_thread_id, title_of
 from memory._search import holds, snippet, words_of
 from memory._sql import Clock, Instant, clean
 
@@ -56,6 +57,7 @@ class InProcessThreadStore:
         branch_from: int | None = None,
         exchange_id: str | None = None,
         expected_seq: int | None = None,
+        recent: int | None = None,
     ) -> Started:
         at = self._now()
         if branch_from is not None and thread_id is None:
@@ -68,7 +70,7 @@ class InProcessThreadStore:
             self._exchanges[exchange_id] = _Exchange(held.id, seq)
             held.pending[exchange_id] = _landed(turn, f"{exchange_id}:0", seq + 1, exchange_id, "pending", at.now)
         known = self._exchanges[exchange_id]
-        return Started(exchange_id=exchange_id, thread=_shown(self._threads[known.thread_id], known.seq_then, exchange_id))
+        return Started(exchange_id=exchange_id, thread=_shown(self._threads[known.thread_id], known.seq_then, exchange_id, recent))
 
     def _place(
         self, turn: NewTurn, source: _Held | None, workspace: str, branch_from: int | None, expected_seq: int | None, at: Instant
@@ -206,7 +208,8 @@ def _landed(turn: NewTurn, uid: str, seq: int, exchange_id: str, state: TurnStat
     return Turn(**values, uid=uid, seq=seq, exchange_id=exchange_id, state=state, at=at)
 
 
-def _shown(held: _Held, upto: int, without: str) -> Thread:
+def _shown(held: _Held, upto: int, without: str, recent: int | None = None) -> Thread:
+    landed = held.turns[:upto] if recent is None else _recent(held.turns[:upto], recent)
     pending = [turn for name, turn in held.pending.items() if name != without]
     numbered = [turn.model_copy(update={"seq": seq}) for seq, turn in enumerate(pending, upto + 1)]
     return Thread(
@@ -215,10 +218,20 @@ def _shown(held: _Held, upto: int, without: str) -> Thread:
         workspace=held.workspace,
         created=held.created,
         updated=held.updated,
-        turns=(*held.turns[:upto], *numbered),
+        turns=(*landed, *numbered),
         parent_id=held.parent_id,
         parent_seq=held.parent_seq,
+        earlier=upto - len(landed),
     )
+
+
+def _recent(turns: list[Turn], size: int) -> list[Turn]:
+    """Return the newest turns that say so much together, after the summaries before them."""
+    first = len(turns)
+    while first and (size > 0 or len(turns) - first < LEAST_RECENT):
+        first -= 1
+        size -= len(turns[first].content.encode())
+    return [*filter(is_summary, turns[:first]), *turns[first:]]
 
 
 def _summary(held: _Held, text: str | None) -> ThreadSummary:

@@ -13,10 +13,12 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from conversation.errors import InvalidInput, ParleyError, StoreError, ThreadConflict, ThreadNotFound
+from conversation.summaries import is_summary
 from conversation.threads import FoundInSome, NewTurn, Started, Thread, ThreadSummary, Turn, parse_thread_id, title_of
 from memory import _redis_scripts as scripts
 from memory._redis_answers import checked, gone
@@ -35,7 +37,8 @@ _EXCHANGE_SECONDS = 30 * 86_400
 MOST_SEARCHED = 2_000
 """Threads, the ones used last: there is no index of words in Redis."""
 MOST_SEARCHED_BYTES = 64 * 1024 * 1024
-_LARGE_ROWS = 500
+_LARGE = 2_000_000
+"""Characters of turns that are parsed beside the event loop: so many take it some milliseconds."""
 _COPIED_MS = 100
 """How long an answer waits for a replica to have it; one that is slower is kept in the spool meanwhile."""
 
@@ -49,6 +52,7 @@ class _Beginning(NamedTuple):
     thread_id: str | None
     branch_from: int | None
     expected_seq: int | None
+    recent: int | None
     at: Instant
 
 
@@ -85,12 +89,13 @@ class RedisThreadStore:
         branch_from: int | None = None,
         exchange_id: str | None = None,
         expected_seq: int | None = None,
+        recent: int | None = None,
     ) -> Started:
         if branch_from is not None and thread_id is None:
             raise InvalidInput("branch_from needs the continuation_id of the thread to branch from.")
         at, known = self._now(), None if thread_id is None else parse_thread_id(thread_id)
         exchange = str(uuid.uuid4()) if exchange_id is None else clean(exchange_id)
-        given = _Beginning(turn, clean(workspace), exchange, known, branch_from, expected_seq, at)
+        given = _Beginning(turn, clean(workspace), exchange, known, branch_from, expected_seq, recent, at)
         beginning = asyncio.ensure_future(self._begin(given))
         try:
             return await asyncio.shield(beginning)
@@ -111,7 +116,8 @@ class RedisThreadStore:
         answer = await self._link.script(
             scripts.BEGIN,
             scripts.keys_of(target),
-            *(self._ttl_ms, now, given.at.cutoff, given.exchange, owner, now, asked, "" if expected is None else expected),
+            *(self._ttl_ms, now, given.at.cutoff, given.exchange, owner, now, asked),
+            *("" if one is None else one for one in (expected, given.recent)),
         )
         self._pending[given.exchange] = target
         thread = await self._shown(target, answer)
@@ -188,9 +194,8 @@ class RedisThreadStore:
     async def restore(self, turns: Sequence[Turn], *, workspace: str) -> str:
         at, thread_id = self._now(), str(uuid.uuid4())
         head = await self._entered(thread_id, title_of(turns[0].content), clean(workspace), at)
-        rows = [row(turn, uid=f"{thread_id}:{seq}", at=turn.at or at.now) for seq, turn in enumerate(turns, 1)]
-        await self._put(thread_id, contents(turns))
-        await self._make(thread_id, head, rows)
+        numbered = [turn.model_copy(update={"seq": seq, "at": turn.at or at.now}) for seq, turn in enumerate(turns, 1)]
+        await self._make(thread_id, head, numbered)
         return thread_id
 
     async def load(self, thread_id: str) -> Thread:
@@ -265,8 +270,7 @@ class RedisThreadStore:
         head = await self._entered(
             thread_id, title_of(given.turn.content), given.workspace, given.at, given.thread_id, given.branch_from
         )
-        await self._put(thread_id, contents(copied))
-        await self._make(thread_id, head, [row(one, uid=f"{thread_id}:{one.seq}", at=one.at) for one in copied])
+        await self._make(thread_id, head, copied)
         return thread_id
 
     async def _landed_turns(self, thread_id: str | None) -> Sequence[Turn]:
@@ -291,9 +295,13 @@ class RedisThreadStore:
         named = {"id": thread_id, "title": title, "workspace": workspace, "created": at.now, "updated": at.now, "made": int(answers[0])}
         return {**named, **({"parent_id": parent, "parent_seq": parent_seq or 0} if parent is not None else {})}
 
-    async def _make(self, thread_id: str, head: dict[str, str | int], rows: Sequence[str]) -> None:
+    async def _make(self, thread_id: str, head: dict[str, str | int], turns: Sequence[Turn]) -> None:
+        """Make a thread of turns of another."""
+        await self._put(thread_id, contents(turns))
         fields = [part for pair in head.items() for part in pair]
-        await self._link.script(scripts.MAKE, scripts.keys_of(thread_id), self._ttl_ms, len(head), *fields, *rows)
+        rows = [row(one, uid=f"{thread_id}:{one.seq}", at=one.at) for one in turns]
+        alone = " ".join(str(one.seq) for one in turns if is_summary(one))
+        await self._link.script(scripts.MAKE, scripts.keys_of(thread_id), self._ttl_ms, alone, len(head), *fields, *rows)
 
     async def _put(self, thread_id: str, files: Mapping[str, str]) -> None:
         if files:
@@ -311,19 +319,21 @@ class RedisThreadStore:
 
     async def _shown(self, thread_id: str, answer: Sequence[Any]) -> Thread:
         """Return the thread that a script has shown."""
-        _, fields, rows, waiting = checked(answer)
-        if len(rows) > _LARGE_ROWS:
-            kept = await asyncio.to_thread(_parsed, rows)
-        else:
-            kept = _parsed(rows)
-        kept += [Kept(asked, "pending") for _, asked in waiting]
-        turns = numbered(kept, await self._files(thread_id, kept))
+        _, fields, rows, waiting, left, numbers = checked(answer)
+        heavy = len(rows) > _LARGE
+        kept = await asyncio.to_thread(_parsed, rows) if heavy else _parsed(rows)
+        kept += [Kept.said(asked, "pending") for _, asked in waiting]
+        files, before = await self._files(thread_id, kept), len(numbers)
+        alone = (one.turn(int(number), files) for number, one in zip(numbers, kept, strict=False))
+        numbering = partial(numbered, kept[before:], files, int(left) + 1)
+        turns = (*alone, *(await asyncio.to_thread(numbering) if heavy else numbering()))
         head = Head.of(dict(zip(fields[::2], fields[1::2], strict=True)))
-        return Thread(**{name: value for name, value in head._asdict().items() if name != "made"}, turns=turns)
+        named = {name: value for name, value in head._asdict().items() if name != "made"}
+        return Thread(**named, turns=turns, earlier=int(left) - before)
 
     async def _landed(self, thread_id: str, answer: Sequence[Any]) -> tuple[Turn, ...]:
         _, first, rows, *_ = checked(answer)
-        kept = _parsed(rows)
+        kept = Kept.all_landed(rows)
         return numbered(kept, await self._files(thread_id, kept), int(first))
 
     async def _files(self, thread_id: str, kept: Sequence[Kept]) -> dict[str, str]:
@@ -374,8 +384,8 @@ class RedisThreadStore:
         return 0 if self._ttl_days is None else int((self._ttl_days * 86_400 + _KEPT_SECONDS) * 1_000)
 
 
-def _parsed(rows: Iterable[str]) -> list[Kept]:
-    return [Kept.landed(row) for row in rows]
+def _parsed(text: str) -> list[Kept]:
+    return Kept.all_landed(text.split("\n")) if text else []
 
 
 def _exchange_key(exchange: str) -> str:

@@ -144,6 +144,7 @@ class SpoolingThreadStore:
         branch_from: int | None = None,
         exchange_id: str | None = None,
         expected_seq: int | None = None,
+        recent: int | None = None,
     ) -> Started:
         at = stamp(self._clock())
         exchange = str(uuid.uuid4()) if exchange_id is None else clean(exchange_id)
@@ -157,6 +158,7 @@ class SpoolingThreadStore:
                 branch_from=branch_from,
                 exchange_id=exchange,
                 expected_seq=expected_seq,
+                recent=recent,
             )
             started = await self._whole(beginning)
             begun = _Begun(started, turn, at)

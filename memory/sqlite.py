@@ -60,6 +60,7 @@ class SqliteThreadStore:
         branch_from: int | None = None,
         exchange_id: str | None = None,
         expected_seq: int | None = None,
+        recent: int | None = None,
     ) -> Started:
         if branch_from is not None and thread_id is None:
             raise InvalidInput("branch_from needs the continuation_id of the thread to branch from.")
@@ -70,6 +71,7 @@ class SqliteThreadStore:
             thread_id=None if thread_id is None else parse_thread_id(thread_id),
             branch_from=branch_from,
             expected_seq=expected_seq,
+            recent=recent,
         )
         try:
             started = await self._settling(lambda sql: _exchanges.begin(sql, self._now(), self._owners, given))

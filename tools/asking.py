@@ -82,14 +82,14 @@ async def ask(call: Call, question: Question, choose: Choose, *, all_attempts: b
     if question.use_memory:
         raise MemoryUnavailable("There is no memory to use yet.")
     system, preferred = await _part(app, question.role)
-    choose(None, preferred)  # a wrong name is an error before anything is recorded
+    first = choose(None, preferred).routes[:1]  # a wrong name is an error before anything is recorded
     if app.budget is not None:
         await app.budget.check()
     reading = await app.files.read(question.files, question.images)
     async with recording(app) as exchange:
         attachments = tuple(reading.attachments)
         asked = NewTurn(role="user", content=question.prompt, tool=question.tool, attachments=attachments)
-        await exchange.begin(asked, thread_id, question.branch_from)
+        await exchange.begin(asked, thread_id, question.branch_from, first)
         history = () if exchange.thread is None else exchange.thread.landed
         choice = choose(_last_model(history), preferred)
         bodies = Bodies(
@@ -101,6 +101,7 @@ async def ask(call: Call, question: Question, choose: Choose, *, all_attempts: b
             temperature=question.temperature,
             max_output_tokens=question.max_output_tokens,
             condenser=condenser(call, exchange.thread, choice.deadline_s),
+            past=exchange.past,
         )
         reply = await app.chain.ask(
             choice.routes, bodies.prepare, larger=choice.larger, deadline_s=choice.deadline_s, progress=call.say

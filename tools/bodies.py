@@ -16,6 +16,7 @@ from providers.base import ModelInfo
 from providers.chain import Reply
 from tools.app import Call
 from tools.condensing import Condenser
+from tools.past import Past
 
 Prompt = str | Callable[[int], str]
 """What is asked: a text, or a function that makes one of at most so many tokens."""
@@ -42,6 +43,8 @@ class Bodies:
     temperature: float | None = None
     max_output_tokens: int | None = None
     condenser: Condenser | None = None
+    past: Past | None = None
+    """What of the thread `history` lacks."""
     quiet: bool = False
     """Say nothing of who is thinking: several are, and the caller says so."""
     windows: dict[str, Window] = field(default_factory=dict[str, Window])
@@ -80,6 +83,12 @@ class Bodies:
 
     async def _fitted(self, model: ModelInfo) -> Window:
         window = await self._window(model)
+        if self.past is not None and self.past.would_change(window):
+            self.history = await self.past.joined(self.history)
+            if self.past.problem is not None:
+                self.condenser = None  # what it has not seen would be missing in its summary for good
+            self.past = None
+            window = await self._window(model)
         if window.left_out and self.condenser is not None:
             shorter = await self.condenser.shortened(self.history, self.room(model), partial(self._price, model), model.provider)
             if shorter is not None:

@@ -65,7 +65,7 @@ async def codereview(
         if first is None:
             raise _nothing(work.reviewed.skipped, bool(paths))
         asked = NewTurn(role="user", content=_asked(review_type, work.focus, paths, git_range), tool="codereview")
-        await exchange.begin(asked, thread_id, None)
+        await exchange.begin(asked, thread_id, None, ())
         done = await work.review(again(first, parts))
         if not done.answered:
             raise nobody(done.failures)

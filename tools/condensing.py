@@ -11,7 +11,7 @@ from conversation.errors import ParleyError, StoreError
 from conversation.facts import Fact, extract, facts_in
 from conversation.json_text import whole
 from conversation.messages import Usage
-from conversation.summaries import SUMMARY_TOOL, base, covered, facts_of, is_summary, older, summary_tokens
+from conversation.summaries import SUMMARY_TOOL, base, covered, facts_of, is_summary, older, paths_in, summary_tokens
 from conversation.threads import NewTurn, Turn
 from conversation.tokens import estimate_tokens
 from conversation.window import Priced, build_window
@@ -152,7 +152,12 @@ def _summary(known: Sequence[Turn], span: Sequence[Turn], notes: _Notes | None, 
         provider=reply.model.provider if reply else None,
         model=reply.model.id if reply else None,
         usage=reply.usage if reply else None,
-        meta={"upto": upto, "tokens": tokens, "facts": [[fact.seq, fact.who, whole(fact.text)] for fact in facts]},
+        meta={
+            "upto": upto,
+            "tokens": tokens,
+            "facts": [[fact.seq, fact.who, whole(fact.text)] for fact in facts],
+            "files": [whole(path) for path in paths_in((*span, *turns))],
+        },
     )
 
 

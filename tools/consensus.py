@@ -81,9 +81,9 @@ async def consensus(
     reading = await app.files.read(files)
     async with recording(app) as exchange:
         asked = NewTurn(role="user", content=prompt, tool="consensus", attachments=tuple(reading.attachments))
-        await exchange.begin(asked, thread_id, None)
+        await exchange.begin(asked, thread_id, None, [seat.routes[0] for seat in panel])
         history = () if exchange.thread is None else exchange.thread.landed
-        session = Session(call, asked, history, panel, judges, condenser(call, exchange.thread, deadline_s), deadline_s)
+        session = Session(call, asked, history, panel, judges, condenser(call, exchange.thread, deadline_s), deadline_s, exchange.past)
         outcome = await session.run(rounds)
         outcome.usage = outcome.usage.plus(session.condenser.used)
         turns = await exchange.complete(*outcome.turns)

@@ -20,6 +20,7 @@ from tools.bounds import cut
 from tools.condensing import Condenser
 from tools.lettering import with_names
 from tools.panel import Failure, Position, Seat, fenced, gathered, nobody, says_something, side_by_side, twice
+from tools.past import Past
 from tools.structured import Structured, ask_structured, continued
 from tools.synthesis import Agreement, Confidence, Disagreement, Evidence, WrittenOutcome
 from tools.texts import filled, text
@@ -116,6 +117,7 @@ class Session:
     judges: Sequence[ModelInfo]
     condenser: Condenser
     deadline_s: float | None = None
+    past: Past | None = None
     usage: Usage = field(default_factory=lambda: Usage(cost_usd=0.0))
     warnings: list[Warned] = field(default_factory=list[Warned])
     failures: dict[str, tuple[int, Failure]] = field(default_factory=dict[str, tuple[int, Failure]])
@@ -172,7 +174,7 @@ class Session:
             prompt = self._prompt("consensus_round", others, own, letter=seat.letter)
             before = NewTurn(role="user", content=_ASKED, tool="consensus")
             made = Bodies(self.call, prompt, system, continued(self.history, before, said), self.asked.attachments)
-        made.condenser, made.quiet = self.condenser, True
+        made.condenser, made.past, made.quiet = self.condenser, self.past, True
         return made
 
     def _prompt(self, name: str, shown: Mapping[str, Position], own: Position | None = None, **values: str) -> Callable[[int], str]:
@@ -223,7 +225,9 @@ class Session:
     async def _synthesis(self, positions: Mapping[str, Position]) -> Structured[WrittenOutcome]:
         prompt = self._prompt("synthesis", positions)
         system = text("synthesizer")
-        bodies = Bodies(self.call, prompt, system, self.history, self.asked.attachments, condenser=self.condenser, quiet=True)
+        bodies = Bodies(
+            self.call, prompt, system, self.history, self.asked.attachments, condenser=self.condenser, past=self.past, quiet=True
+        )
         found = await ask_structured(bodies, self.judges, WrittenOutcome, deadline_s=self.deadline_s)
         left_out = [*bodies.windows[found.model.name].warnings, *self._cut(bodies, found.model, positions)]
         self.warnings += [_of(found.model, one, "comparing") for one in left_out]

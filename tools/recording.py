@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import anyio
@@ -11,7 +11,9 @@ import anyio
 from conversation.errors import NotSavedYet, ParleyError, StoreError
 from conversation.messages import Warned
 from conversation.threads import NewTurn, Thread, Turn
+from providers.base import ModelInfo
 from tools.app import App
+from tools.past import Past, recent
 
 
 class Recording:
@@ -23,14 +25,21 @@ class Recording:
         self._pending = False
         self._kept = False
         self.thread: Thread | None = None
+        self.past: Past | None = None
+        """What `thread` lacks of a long thread."""
         self.problem: str | None = None
 
-    async def begin(self, turn: NewTurn, thread_id: str | None, branch_from: int | None) -> None:
-        """Record the caller's turn. Raises what the store raises, but a new thread does without a store that fails."""
+    async def begin(self, turn: NewTurn, thread_id: str | None, branch_from: int | None, models: Sequence[ModelInfo]) -> None:
+        """Record the caller's turn, before a request to these models. Raises what the store raises; a new thread does without it."""
         self._pending = True
         try:
             started = await self._app.store.begin(
-                turn, workspace=self._app.workspace, thread_id=thread_id, branch_from=branch_from, exchange_id=self._id
+                turn,
+                workspace=self._app.workspace,
+                thread_id=thread_id,
+                branch_from=branch_from,
+                exchange_id=self._id,
+                recent=recent(models, self._app.limits),
             )
         except ParleyError as error:
             self._pending = False
@@ -39,6 +48,7 @@ class Recording:
             self.problem = f"This exchange was not saved and cannot be continued: {self._told(error)}"
         else:
             self.thread = started.thread
+            self.past = Past(self._app.store, started.thread) if started.thread.earlier else None
 
     async def complete(self, *answers: NewTurn) -> tuple[Turn, ...]:
         """Land the exchange and return the answers' turns, none when they could not be saved; `problem` then says why."""
@@ -72,7 +82,9 @@ class Recording:
 
     @property
     def warnings(self) -> list[Warned]:
-        return [] if self.problem is None else [Warned(code="not_saved", message=self.problem)]
+        """What went wrong with the thread."""
+        unread = [] if self.past is None or self.past.problem is None else [self.past.problem]
+        return unread if self.problem is None else [*unread, Warned(code="not_saved", message=self.problem)]
 
 
 @asynccontextmanager

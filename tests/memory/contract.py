@@ -12,7 +12,8 @@ import pytest
 
 from conversation.errors import InvalidContinuationId, InvalidInput, StoreUnavailable, ThreadConflict, ThreadExpired, ThreadNotFound
 from conversation.messages import Usage
-from conversation.threads import Attachment, NewTurn, Started, Thread, ThreadStore
+from conversation.summaries import SUMMARY_TOOL
+from conversation.threads import LEAST_RECENT, Attachment, NewTurn, Started, Thread, ThreadStore
 
 OpenStore = Callable[[], ThreadStore]
 DAY = 86400.0
@@ -68,6 +69,33 @@ class ThreadStoreContract:
         assert said(thread)[2:] == [(3, "notes", "done"), (4, "and then", "done"), (5, "and then!", "done")]
         branch = await store.begin(user("from there"), workspace="/w", thread_id=thread_id, branch_from=3)
         assert [turn.meta for turn in branch.thread.turns] == [None, None, summary.meta]
+
+    async def test_an_exchange_begins_with_the_newest_turns_and_the_summaries_if_no_more_is_asked_for(self, open_store: OpenStore) -> None:
+        store = open_store()
+        thread_id = await say(store, "start", None, attachment("old.py", "old"))
+        summary = answer("notes").model_copy(update={"tool": SUMMARY_TOOL, "meta": {"upto": 2, "tokens": 64}})
+        for name in ("one", "two"):
+            await store.append(thread_id, summary.model_copy(update={"content": name}), uid=name)
+        for number in range(100):
+            await say(store, f"question {number} {'x' * 500}", thread_id, *[attachment("new.py", f"{number}")][number % 10 :])
+        exported = [turn for turn in (await store.load(thread_id)).turns if turn.state == "done"]
+        copied = await store.restore(exported, workspace="/w")
+        for one in (thread_id, copied):
+            for size in (0, 10_000, 40_000):
+                started = await store.begin(user("and?"), workspace="/w", thread_id=one, recent=size)
+                whole = [turn for turn in (await store.load(one)).turns if turn.state != "pending"]
+                summaries, turns = started.thread.turns[:2], started.thread.turns[2:]
+                assert list(summaries) == whole[2:4]
+                assert list(turns) == whole[-len(turns) :], "the newest, as they are"
+                assert LEAST_RECENT <= len(turns) < 150
+                assert sum(len(turn.content) for turn in turns) >= size
+                assert started.thread.earlier == len(whole) - len(turns) - 2
+                await store.interrupt(started.exchange_id)
+        started = await store.begin(user("and?"), workspace="/w", thread_id=thread_id, recent=1_000_000)
+        assert (started.thread.landed, started.thread.earlier) == ((await store.load(thread_id)).landed, 0)
+        branch = await store.begin(user("but"), workspace="/w", thread_id=copied, branch_from=150, recent=100)
+        assert branch.thread.landed[-1].content == exported[149].content
+        assert [turn.content for turn in branch.thread.landed[:2]] == ["one", "two"]
 
     async def test_a_turn_cannot_be_added_to_a_thread_that_is_not_there(self, open_store: OpenStore, clock: Clock) -> None:
         store = open_store()

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from conversation.errors import StoreUnavailable
 from conversation.messages import Event
+from conversation.threads import NewTurn, Started, Thread, Turn
+from memory.in_process import InProcessThreadStore
 from providers.base import Call, ModelInfo
 from providers.causes import failure
 from tests.tools.house import MODELS, House, Play, answer, structured
@@ -200,3 +204,64 @@ async def test_after_all_cheap_models_failed_they_rest_for_some_minutes() -> Non
     assert notes.resting()
     now[0] = NOTES_REST_SECONDS
     assert not notes.resting()
+
+
+class Whole(InProcessThreadStore):
+    """Begins every exchange with the whole thread."""
+
+    async def begin(self, *args: Any, recent: int | None = None, **known: Any) -> Started:
+        return await super().begin(*args, **known)
+
+
+class Counting(InProcessThreadStore):
+    """Counts how often a thread is loaded beside what its exchanges begin with."""
+
+    loads = 0
+
+    async def load(self, thread_id: str) -> Thread:
+        self.loads += 1
+        return await super().load(thread_id)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_beginning_with_the_newest_turns_sends_what_the_whole_thread_would(workspace: Path, shape: str) -> None:
+    configured, models, limits = SHAPES[shape]
+    (workspace / "a.py").write_text("a = 1\n" * 50)
+    (workspace / "b.py").write_text("b = 2\n" * 50)
+    counting = Counting()
+    thread, sent = "", list[list[object]]()
+    for store in (Whole(), counting):
+        house = House(workspace, configured=configured, models=models, limits=limits, store=store)
+        for upstream in house.upstreams.values():
+            upstream.plays = [scripted("Notes of it.", "I see. " * 60)]
+        thread = ""
+        for number in range(150):
+            files = {20: ["a.py"], 60: ["b.py"], 130: ["a.py"]}.get(number, [])
+            asked = {"prompt": prompt(number, 6), "continuation_id": thread or None, "files": files}
+            got = await house.call("chat", {**asked, "model": configured[number % len(configured)]})
+            thread = got["continuation_id"]
+            if number % 50 == 49:
+                await house.call("consensus", {"prompt": "Well?", "continuation_id": thread, "models": configured[:1]})
+        sent.append([[call.body for call in upstream.calls] for upstream in house.upstreams.values()])
+    assert sent[0] == sent[1]
+    loads = counting.loads
+    made = [turn for turn in (await counting.load(thread)).turns if turn.tool == "condense"]
+    assert loads <= len(made) + 2, "the whole is loaded to make a summary, and while the thread is short"
+
+
+class Failing(InProcessThreadStore):
+    """Takes exchanges, and cannot load any thread."""
+
+    async def load(self, thread_id: str) -> Thread:
+        raise StoreUnavailable("The disk is gone.")
+
+
+async def test_a_long_thread_that_cannot_be_loaded_whole_is_gone_on_with_and_nothing_is_summed_up(workspace: Path) -> None:
+    house = House(workspace, configured=["github_models"], models={"github_models": [small("github_models", 2_000)]}, store=Failing())
+    known = NewTurn(role="user", content="And what else? " * 20)
+    turns = [Turn(**dict(known), uid="", seq=number, exchange_id="", state="done", at="") for number in range(1, 61)]
+    thread = await house.store.restore(turns, workspace=str(workspace))
+    got = await house.call("chat", {"prompt": "And now?", "continuation_id": thread})
+    assert re.search(r"\d+ earlier turns were left out, since they could not be loaded: The disk is gone\.", str(got["warnings"]))
+    assert "And what else?" in house.received("github_models")
+    assert not chores(house)
