@@ -13,9 +13,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.redis import redis_server
 from bench.report import Report
-from bench.store import answer, in_processes, open_store, said, user
+from bench.store import WHERE, answer, in_processes, open_store, place, said, user
 from conversation.errors import ThreadConflict
 from conversation.threads import Thread, ThreadStore
 
@@ -142,16 +141,13 @@ class Trial:
 def main() -> int:
     """Parse the arguments and run."""
     parser = argparse.ArgumentParser(prog="python -m bench.appends", description="Two processes on one thread of a store.")
-    parser.add_argument("where", nargs="?", help="the path of a database, a URL, or redis for a server of its own (a new file)")
+    parser.add_argument("where", nargs="?", help=WHERE)
     parser.add_argument("--turns", type=int, default=1000, help="that each of the two appends (1000)")
     parser.add_argument("--least", type=int, default=500, help="durable turns per second (500)")
     asked = parser.parse_args()
     report = Report()
     with tempfile.TemporaryDirectory(prefix="parley-bench-") as folder, ExitStack() as stack:
-        where = asked.where or str(Path(folder) / "threads.db")
-        if where == "redis":
-            where = stack.enter_context(redis_server(Path(folder) / "redis"))
-        Trial(where, report, least=asked.least).run(asked.turns)
+        Trial(place(asked.where, Path(folder), stack), report, least=asked.least).run(asked.turns)
     return 0 if all(row["met"] for row in report.rows) else 1
 
 

@@ -2,7 +2,7 @@
 
 In every round four processes land exchanges, in turn on a thread that all share and on one of their own, and tell each one that is
 stored. They are killed with SIGKILL at random moments. Then everything that was told has to be there, and nothing in halves.
-WHERE is the path of a database or a URL, as bench.store.open_store takes it; without it, a file in a folder of its own.
+WHERE is the path of a database or a URL, as bench.store.open_store takes it, or `redis`; without it, a file in a folder of its own.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import groupby
 from multiprocessing.connection import Connection
@@ -22,7 +23,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from bench.report import Report
-from bench.store import open_store, said
+from bench.store import WHERE, open_store, place, said
 from bench.writer import write
 from conversation.threads import Thread, Turn
 from memory.checkup import examine
@@ -162,13 +163,13 @@ def trial(where: str, rounds: int, seed: int, report: Report) -> None:
 def main() -> int:
     """Parse the arguments and run."""
     parser = argparse.ArgumentParser(prog="python -m bench.kill9", description="Kill writers and look for what they said was stored.")
-    parser.add_argument("where", nargs="?", help="the path of a database, or a URL (a new file)")
+    parser.add_argument("where", nargs="?", help=WHERE)
     parser.add_argument("--rounds", type=int, default=500)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of the moments at which writers are killed (a new one)")
     asked = parser.parse_args()
     report = Report()
-    with tempfile.TemporaryDirectory(prefix="parley-bench-") as folder:
-        trial(asked.where or str(Path(folder) / "threads.db"), asked.rounds, asked.seed, report)
+    with tempfile.TemporaryDirectory(prefix="parley-bench-") as folder, ExitStack() as stack:
+        trial(place(asked.where, Path(folder), stack), asked.rounds, asked.seed, report)
     return 0 if all(row["met"] for row in report.rows) else 1
 
 

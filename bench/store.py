@@ -6,10 +6,13 @@ import asyncio
 import multiprocessing
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
+from urllib.parse import urldefrag
 
+from bench.redis import redis_server
 from conversation.threads import NewTurn, ThreadStore
 from memory._redis_client import RedisLink
 from memory.redis import RedisThreadStore
@@ -17,17 +20,28 @@ from memory.spool import Spool, SpoolingThreadStore
 from memory.sqlite import SqliteThreadStore
 
 PATIENCE_S = 60.0
+WHERE = "the path of a database, a URL, or redis for a server of its own (a new file)"
 Work = Callable[..., Awaitable[Any]]
 """What a process does: with a store, a function to wait with for the others, and arguments of its own."""
 
 
 def open_store(where: str) -> ThreadStore:
-    """Return the store of a file's path, or of a Redis by its URL; processes then show that they are alive by their signs there."""
+    """Return the store of a file's path, or of a Redis by its URL.
+
+    Its fragment is the folder by which processes of one machine see who of them is alive; without one, they are of many machines.
+    """
     if "://" in where:
-        link = RedisLink(where)
-        owners, spool = (Path(tempfile.mkdtemp(prefix=f"parley-{name}-")) for name in ("owners", "spool"))
-        return SpoolingThreadStore(RedisThreadStore(link, owners), link, Spool(spool))
+        url, folder = urldefrag(where)
+        link, home = RedisLink(url), Path(folder or tempfile.mkdtemp(prefix="parley-bench-home-"))
+        return SpoolingThreadStore(RedisThreadStore(link, home / "owners"), link, Spool(home / "spool"))
     return SqliteThreadStore(Path(where), busy_timeout_s=30)
+
+
+def place(where: str | None, folder: Path, stack: ExitStack) -> str:
+    """Return where a script's store is: as its command line says, or in a new file; `redis` runs a server until `stack` ends."""
+    if where == "redis":
+        return f"{stack.enter_context(redis_server(folder / 'redis'))}#{folder}"
+    return where or str(folder / "threads.db")
 
 
 def user(text: str) -> NewTurn:
