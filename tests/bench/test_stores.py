@@ -27,14 +27,16 @@ def rows(*words: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_writers_that_are_killed_lose_nothing_they_said_was_stored() -> None:
-    told, lost, _ = rows("bench.kill9", "--rounds", "12")
+@pytest.mark.parametrize("where", [(), ("redis",)], ids=["SQLite", "Redis"])
+def test_writers_that_are_killed_lose_nothing_they_said_was_stored(where: tuple[str, ...]) -> None:
+    told, lost, _ = rows("bench.kill9", *where, "--rounds", "12")
     assert "in 12 rounds" in told
     assert lost.split()[-2:] == ["0", "0"]
 
 
-def test_two_processes_on_one_thread_lose_nothing() -> None:
-    found = rows("bench.appends", "--turns", "100", "--least", "1")
+@pytest.mark.parametrize("where", [(), ("redis",)], ids=["SQLite", "Redis"])
+def test_two_processes_on_one_thread_lose_nothing(where: tuple[str, ...]) -> None:
+    found = rows("bench.appends", *where, "--turns", "100", "--least", "1")
     assert len(found) == 5 and all(line.startswith("ok ") for line in found)
 
 

@@ -13,6 +13,7 @@ import pytest
 from simulator import ThreadedSimulator
 from tests.main_job.conftest import Start
 from tests.main_job.process import PARLEY, Parley
+from tests.main_job.wires import asked, text_of
 from tests.redis_servers import Server, server
 from tests.waiting import until
 
@@ -61,6 +62,28 @@ def test_while_redis_is_away_tools_answer_and_say_that_it_is_not_saved_and_it_is
     assert turns(known) == ["Before.", "While away."]
     again = server_.chat("And now?", model="vertex_claude", continuation_id=new["continuation_id"])
     assert again["turn"] == 4 and not codes(again)
+
+
+def test_a_server_killed_between_the_answer_and_its_commit_leaves_the_question_as_interrupted_and_the_thread_goes_on(
+    start: Start, sim: ThreadedSimulator, redis: Server
+) -> None:
+    doomed, other = start(REDIS_URL=redis.url, **CHAIN), start(REDIS_URL=redis.url, **CHAIN)
+    thread = other.chat("one", model="github_models")["continuation_id"]
+    sim.rule("vertex_claude", "never written", match_last_user="two", delay_s=0.5)
+    doomed.begin("chat", prompt="two", continuation_id=thread, model="vertex_claude")
+    sim.until(lambda log: [entry for entry in log if entry["provider"] == "vertex_claude"], timeout=20)
+    with redis.client() as keeper:
+        keeper.execute_command("CLIENT PAUSE", 30_000, "WRITE")  # so that the answer, which comes now, cannot be committed
+        sim.until(lambda log: [entry for entry in log if entry["provider"] == "vertex_claude" and entry["answered"]])
+        until(lambda: keeper.info("clients")["blocked_clients"] > 0)
+        doomed.kill()
+        until(lambda: keeper.info("clients")["blocked_clients"] == 0)
+        keeper.execute_command("CLIENT UNPAUSE")
+    answer = other.chat("three", continuation_id=thread, model="github_models")
+    assert (answer["turn"], codes(answer)) == (5, [])
+    assert [(turn["content"], turn["state"]) for turn in other.turns(thread)][2:4] == [("two", "interrupted"), ("three", "done")]
+    received = text_of(asked(sim, "github_models")[-1])
+    assert "never written" not in received and "two" not in received
 
 
 def test_a_provider_that_failed_on_one_machine_is_not_asked_on_another(
