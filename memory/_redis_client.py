@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+Command = Sequence[str | int | float]
 
 ANSWER_SECONDS = 2.0
 """How long a command may take before Redis counts as away."""
@@ -45,8 +46,8 @@ class RedisLink:
         self._away_until = 0.0
         self._away: StoreUnavailable | None = None
         self._shas: dict[str, str] = {}
-        self._replicas = 0
-        self._asked_replicas = -_REPLICAS_SECONDS
+        self._replicas: dict[str, tuple[int, float]] = {}
+        """By node of a cluster, how many follow it, and when it was asked."""
         self._closed = False
         self._running: set[asyncio.Future[Any]] = set()
         self.breaks = 0
@@ -65,14 +66,11 @@ class RedisLink:
         """Return the answer to one command."""
         return await self._with(lambda client: client.execute_command(*command))
 
-    async def pipe(self, commands: Sequence[Sequence[str | int | float]]) -> list[Any]:
+    async def pipe(self, commands: Sequence[Command]) -> list[Any]:
         """Return the answers to commands that are sent together; each stands for itself."""
 
         async def send(client: Any) -> list[Any]:
-            pipeline = client.pipeline(transaction=False) if self._address.kind != "cluster" else client.pipeline()
-            for command in commands:
-                pipeline.execute_command(*command)
-            return await pipeline.execute()
+            return await _piped(client.pipeline() if _is_cluster(client) else client.pipeline(transaction=False), commands)
 
         return await self._with(send)
 
@@ -96,26 +94,26 @@ class RedisLink:
 
     async def replicated(self, script: str, keys: Sequence[str], *arguments: str | int | float, within_ms: int) -> tuple[list[Any], bool]:
         """Return what a script answers, and whether a replica has it as well; True where there is none."""
-        if not await self._has_replicas():
-            return await self.script(script, keys, *arguments), True
-        text = whole(script)
+        commands = (("EVAL", whole(script), len(keys), *keys, *arguments), ("WAIT", 1, within_ms))
 
-        async def run(client: Any) -> tuple[list[Any], bool]:
-            pipeline = client.pipeline(transaction=False)  # WAIT counts what its own connection wrote
-            pipeline.execute_command("EVAL", text, len(keys), *keys, *arguments)
-            pipeline.execute_command("WAIT", 1, within_ms)
-            answer, copies = await pipeline.execute()
-            return answer, int(copies) > 0
+        async def run(client: Any) -> tuple[list[Any], bool] | None:
+            node = await _node(client, keys[0])
+            if not await self._has_replicas(client, node):
+                return None
+            answer, copies = await _on_one_connection(client, node, commands)  # WAIT counts what its own connection wrote
+            return answer, copies > 0
 
-        return await self._with(run)
+        found = await self._with(run)
+        return (await self.script(script, keys, *arguments), True) if found is None else found
 
-    async def _has_replicas(self) -> bool:
-        if self._address.kind == "cluster":
-            return False  # each of its nodes has its own, and the library does not say which connection a command went over
-        if self._clock() - self._asked_replicas >= _REPLICAS_SECONDS:
-            told = await self.info("replication")
-            self._replicas, self._asked_replicas = int(told.get("connected_slaves", 0)), self._clock()
-        return self._replicas > 0
+    async def _has_replicas(self, client: Any, node: Any) -> bool:
+        name = "" if node is None else node.name
+        known, asked = self._replicas.get(name, (0, -_REPLICAS_SECONDS))
+        if self._clock() - asked >= _REPLICAS_SECONDS:
+            told = await _info(client, "replication", **({} if node is None else {"target_nodes": node}))
+            known = int(told.get("connected_slaves", 0))
+            self._replicas[name] = known, self._clock()
+        return known > 0
 
     async def info(self, section: str = "default") -> dict[str, Any]:
         """Return what the server says of itself, of a cluster one of its nodes; nothing to a user who may not ask."""
@@ -213,13 +211,47 @@ async def _client(address: Address) -> Redis | RedisCluster:
     return client if is_one else _cluster(address)
 
 
-async def _info(client: Any, section: str) -> dict[str, Any]:
+async def _info(client: Any, section: str, **where: Any) -> dict[str, Any]:
     from redis.exceptions import NoPermissionError
 
     try:
-        return await client.execute_command("INFO", section)
+        return await client.execute_command("INFO", section, **where)
     except NoPermissionError:
         return {}
+
+
+async def _piped(pipeline: Any, commands: Sequence[Command]) -> list[Any]:
+    for command in commands:
+        pipeline.execute_command(*command)
+    return await pipeline.execute()
+
+
+def _is_cluster(client: Any) -> bool:
+    return hasattr(client, "get_node_from_key")
+
+
+async def _node(client: Any, key: str) -> Any:
+    """Return the node of a cluster that leads the key; None where there is one server."""
+    if not _is_cluster(client):
+        return None
+    await client.initialize()
+    return client.get_node_from_key(key)
+
+
+async def _on_one_connection(client: Any, node: Any, commands: Sequence[Command]) -> list[Any]:
+    """Return what two commands answer that are sent over one connection, the second 0 when the first had to go to another node."""
+    if node is None:
+        return await _piped(client.pipeline(transaction=False), commands)
+    from redis.asyncio.cluster import PipelineCommand
+    from redis.exceptions import ConnectionError as Broken
+
+    first, second = (PipelineCommand(number, *command) for number, command in enumerate(commands))
+    try:
+        has_failed = await node.execute_pipeline([first, second])
+    except Broken:
+        has_failed = True
+    # The client finds the node that leads now, or finds out that it has to look for it.
+    return [await client.execute_command(*commands[0]), 0] if has_failed else [first.result, second.result]
 
 
 def _cluster(address: Address) -> RedisCluster:

@@ -70,7 +70,7 @@ class Kept:
 
     def turn(self, seq: int, found: Mapping[str, str]) -> Turn:
         """Return it with its number and the contents of its files."""
-        fields = {**_UNSAID, **self._fields, "seq": seq, "state": self._state}
+        fields: dict[str, Any] = {**_UNSAID, **self._fields, "seq": seq, "state": self._state}
         if self._files:
             fields["attachments"] = tuple(_attachment(found, *one) for one in self._files)
         if fields["usage"] is not None:

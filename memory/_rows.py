@@ -112,7 +112,7 @@ def _fields(turn: NewTurn) -> dict[str, Any]:
 
 
 def _turn(row: Iterable[Any], files: dict[str, tuple[Attachment, ...]]) -> Turn:
-    values = dict(zip(_TURN_NAMES, row, strict=True))
+    values: dict[str, Any] = dict(zip(_TURN_NAMES, row, strict=True))
     values["usage"] = None if values["usage"] is None else Usage.model_validate_json(values["usage"])
     values["meta"] = None if values["meta"] is None else json.loads(values["meta"])
     values["attachments"] = files.get(values["uid"], ())

@@ -231,26 +231,37 @@ def _sees_all(sentinel: Server) -> bool:
 
 
 @contextmanager
-def cluster(folder: Path, **config: object) -> Generator[tuple[Server, Server, Server]]:
-    """Three servers of a cluster, each leading a third of the slots."""
+def cluster(folder: Path, *, replicas: int = 0, **config: object) -> Generator[tuple[Server, ...]]:
+    """Three servers of a cluster, each leading a third of the slots, and after them one that follows each of the first `replicas`."""
     with ExitStack() as stack:
-        settings = {"cluster_enabled": True, "cluster_node_timeout": 2000, **config}
-        first, second, third = (stack.enter_context(server(folder / name, **settings)) for name in "abc")
-        for number, node in enumerate((first, second, third)):
-            slots = range(SLOTS * number // 3, SLOTS * (number + 1) // 3)
+        settings = {"cluster_enabled": True, "cluster_node_timeout": 2000, "repl_diskless_sync_delay": 0, **config}
+        nodes = tuple(stack.enter_context(server(folder / name, **settings)) for name in "abcdef"[: 3 + replicas])
+        for number, node in enumerate(nodes):
+            slots = range(SLOTS * number // 3, SLOTS * (number + 1) // 3) if number < 3 else ()
             with node.client() as client:
                 client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
-                client.execute_command("CLUSTER ADDSLOTS", *slots)
-                client.execute_command("CLUSTER MEET", "127.0.0.1", first.port)
-        for node in (first, second, third):
-            node.until(lambda node=node: _is_whole(node))
-        yield first, second, third
+                if slots:
+                    client.execute_command("CLUSTER ADDSLOTS", *slots)
+                client.execute_command("CLUSTER MEET", "127.0.0.1", nodes[0].port)
+        for node in nodes:
+            node.until(lambda node=node: _is_whole(node, len(nodes)))
+        for leader, replica in zip(nodes, nodes[3:], strict=False):
+            _follow(replica, leader)
+        yield nodes
 
 
-def _is_whole(node: Server) -> bool:
+def _follow(replica: Server, leader: Server) -> None:
+    with leader.client() as client:
+        name: Any = client.execute_command("CLUSTER MYID")
+    with replica.client() as client:
+        client.execute_command("CLUSTER REPLICATE", name)
+    replica.until(lambda: replica.info("replication").get("master_link_status") == "up")
+
+
+def _is_whole(node: Server, nodes: int) -> bool:
     with node.client() as client:
         told: Any = client.execute_command("CLUSTER INFO")
-    return (told["cluster_state"], told["cluster_size"], told["cluster_known_nodes"]) == ("ok", "3", "3")
+    return (told["cluster_state"], told["cluster_size"], told["cluster_known_nodes"]) == ("ok", "3", str(nodes))
 
 
 @contextmanager

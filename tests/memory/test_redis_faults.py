@@ -20,7 +20,7 @@ from memory._redis_client import RedisLink
 from memory.redis import RedisThreadStore
 from memory.spool import Spool, SpoolingThreadStore
 from tests.memory.contract import answer, attachment, said, say, user
-from tests.redis_servers import replicated, server
+from tests.redis_servers import cluster, replicated, server
 from tests.waiting import a_while
 
 Open = Callable[[str], SpoolingThreadStore]
@@ -158,32 +158,74 @@ async def test_a_server_that_comes_back_without_its_last_writes_is_given_them_ag
         assert [state for _, _, state in said(await store.load(thread_id))] == ["done"] * 4
 
 
+async def through_a_failover(store: ThreadStore, threads: list[str], failover: Callable[[], None]) -> None:
+    """Go on with these threads while a server takes the place of another, and look for what was acknowledged."""
+    done = asyncio.Event()
+
+    async def write(number: int) -> list[str]:
+        expected = [f"t{number}", f"t{number}!"]
+        turn = 0
+        while not done.is_set():
+            turn += 1
+            text = f"t{number} says {turn}"
+            if await spoken(store, text, threads[number]) is not None:
+                expected += [text, f"{text}!"]
+            await a_while(0.02)
+        return expected
+
+    writing = asyncio.gather(*(write(number) for number in range(len(threads))))
+    await a_while(0.3)
+    await asyncio.to_thread(failover)
+    await a_while(0.5)
+    done.set()
+    for thread_id, texts in zip(threads, await writing, strict=True):
+        await eventually(store, thread_id, texts)
+
+
 async def test_a_failover_loses_nothing_that_was_acknowledged(tmp_path: Path, opened: Open) -> None:
     with replicated(tmp_path / "r") as pair:
         hosts = ",".join(f"127.0.0.1:{one.port}" for one in pair.sentinels)
         store = opened(f"redis+sentinel://{hosts}/{pair.name}/0")
-        threads = [await say(store, f"t{number}") for number in range(2)]
-        done = asyncio.Event()
 
-        async def write(number: int) -> list[str]:
-            expected = [f"t{number}", f"t{number}!"]
-            turn = 0
-            while not done.is_set():
-                turn += 1
-                text = f"t{number} says {turn}"
-                if await spoken(store, text, threads[number]) is not None:
-                    expected += [text, f"{text}!"]
-                await a_while(0.02)
-            return expected
+        def failover() -> None:
+            pair.nodes[0].kill()
+            pair.until_led_by(pair.nodes[1])
 
-        writing = asyncio.gather(*(write(number) for number in range(2)))
-        await a_while(0.3)
-        pair.nodes[0].kill()
-        await asyncio.to_thread(pair.until_led_by, pair.nodes[1])
-        await a_while(0.5)
-        done.set()
-        for thread_id, texts in zip(threads, await writing, strict=True):
-            await eventually(store, thread_id, texts)
+        await through_a_failover(store, [await say(store, f"t{number}") for number in range(2)], failover)
+
+
+async def test_a_failover_within_a_cluster_loses_nothing_that_was_acknowledged(tmp_path: Path, opened: Open) -> None:
+    with cluster(tmp_path / "c", replicas=1) as nodes:
+        leader, replica = nodes[0], nodes[3]
+        store = opened("redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes))
+        threads = [await say(store, f"t{number}") for number in range(8)]
+
+        def failover() -> None:
+            leader.kill()
+            replica.until(lambda: replica.info("replication")["role"] == "master")
+
+        await through_a_failover(store, threads, failover)
+
+
+async def test_what_a_replica_of_a_cluster_does_not_have_is_kept_as_well(tmp_path: Path, parley_home: Path, opened: Open) -> None:
+    with cluster(tmp_path / "c", replicas=3) as nodes:
+        store = opened("redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes))
+        thread_id = await say(store, "one")
+        assert Spool(parley_home / "spool").names() == []
+        for node in nodes[3:]:
+            node.pause()
+        try:
+            assert await say(store, "two", thread_id) == thread_id
+            assert len(Spool(parley_home / "spool").names()) == 1
+        finally:
+            for node in nodes[3:]:
+                node.resume()
+        await eventually(store, thread_id, ["one", "one!", "two", "two!"])
+        for _ in range(100):
+            if not Spool(parley_home / "spool").names():
+                break
+            await a_while(0.1)
+        assert Spool(parley_home / "spool").names() == []
 
 
 async def test_no_sentinel_is_forgotten_when_the_first_is_away_and_many_ask_at_once(tmp_path: Path, opened: Open) -> None:
