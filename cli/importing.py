@@ -42,6 +42,7 @@ class SummaryMeta(Exported):
     upto: Number
     tokens: Number | None = None
     facts: list[tuple[Number, str, str]] = Field(default_factory=list[tuple[int, str, str]])
+    files: list[str] = Field(default_factory=list[str])
 
 
 class ExportedAttachment(Exported):

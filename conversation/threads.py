@@ -128,8 +128,7 @@ class ThreadStore(Protocol):
         """Record `turn` as pending and return the exchange and the thread as it stood.
 
         thread_id None makes a new thread titled after the turn. branch_from N makes a new thread that starts with the
-        landed turns 1..N of thread_id, which stays as it is. A repeated exchange_id records nothing twice. With `recent` the
-        thread comes with its summaries and no more of its newest turns than is needed for so many bytes of what they say.
+        landed turns 1..N of thread_id, which stays as it is. A repeated exchange_id records nothing twice. `recent` is as in load.
         Raises ThreadNotFound, ThreadExpired, InvalidInput (branch_from out of range) and ThreadConflict (the last landed seq
         is not expected_seq, or another exchange is pending that will land before: of two with the same expected_seq one begins).
         """
@@ -162,8 +161,12 @@ class ThreadStore(Protocol):
         """
         ...
 
-    async def load(self, thread_id: str) -> Thread:
-        """Return the thread. Raises ThreadNotFound or ThreadExpired. Exchanges whose process died show as interrupted."""
+    async def load(self, thread_id: str, *, recent: int | None = None) -> Thread:
+        """Return the thread. Exchanges whose process died show as interrupted. Raises ThreadNotFound or ThreadExpired.
+
+        With `recent` it comes with its summaries and its newest turns only: LEAST_RECENT landed ones at least, and about as many as say
+        so many bytes together.
+        """
         ...
 
     async def list(self, *, workspace: str | None, limit: int = 20) -> list[ThreadSummary]:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from conversation.threads import LEAST_RECENT
+
 PREFIX = "parley"
 _NAMES = ("thread", "turns", "exchanges", "asked", "pending", "files", "gone")
 
@@ -31,16 +33,19 @@ local function kept(ttl)
   end
   if tonumber(ttl) == 0 then redis.call('PERSIST', files) end
 end
--- Of the turns up to `last`, the newest that say so many bytes together, and those before them that belong to no exchange. What is kept
--- of a turn beside its words takes some 300 bytes.
+-- Of the turns up to `last`, the newest of which those of whole exchanges say so many bytes together, and those before them that belong
+-- to no exchange. What is kept of a turn beside its words takes some 300 bytes.
 local function recent(last, size)
-  local first, rows = last, {}
-  while first > 0 and (size > 0 or #rows == 0) do
+  local first, rows, least = last, {}, LEAST_RECENT
+  while first > 0 and (size > 0 or least > 0) do
     local from = math.max(first - 63, 1)
     local part = redis.call('LRANGE', turns, from - 1, first - 1)
     for number = #part, 1, -1 do
       rows[#rows + 1] = part[number]
-      size = size - math.max(#part[number] - 300, 1)
+      if string.sub(part[number], 1, 1) == 'd' then
+        size = size - math.max(#part[number] - 300, 1)
+        least = least - 1
+      end
     end
     first = from - 1
   end
@@ -77,7 +82,7 @@ local function land(id, state, answers)
   redis.call('HSET', exchanges, id, state .. ' ' .. first .. ' ' .. (1 + #answers))
   return first
 end
-"""
+""".replace("LEAST_RECENT", str(LEAST_RECENT))
 
 PUT = """
 -- ARGV: number of files, then each its name and content. Files are there before the turns that name them; where there is no thread to
@@ -186,11 +191,11 @@ return {'ok', redis.call('HGET', thread, 'workspace')}
 """
 
 LOAD = """
--- ARGV: cutoff.
+-- ARGV: cutoff, how many bytes of turns to show or ''.
 local updated = redis.call('HGET', thread, 'updated')
 if not updated then return missing() end
 if updated < ARGV[1] then return {'gone', 'expired'} end
-return shown(redis.call('LLEN', turns), '', '')
+return shown(redis.call('LLEN', turns), '', ARGV[2])
 """
 
 DELETE = """
@@ -200,6 +205,10 @@ redis.call('DEL', thread, turns, exchanges, asked, pending, files)
 redis.call('SET', gone, 'deleted')
 return {'ok'}
 """
+
+
+UNKNOWN = ("gone", "")
+"""What is answered for a thread that never was."""
 
 
 def whole(body: str) -> str:

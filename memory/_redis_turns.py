@@ -13,6 +13,7 @@ from conversation.messages import Frozen, Usage
 from conversation.threads import Attachment, NewTurn, Started, Thread, Turn, TurnState
 
 _UNSAID = {name: field.default for name, field in NewTurn.model_fields.items() if not field.is_required()}
+_NAMES = Turn.model_fields.keys()
 _STATES: Mapping[str, TurnState] = {"d": "done", "i": "interrupted"}
 
 
@@ -40,7 +41,8 @@ class Kept:
     def __init__(self, fields: dict[str, Any], state: TurnState) -> None:
         self._state: TurnState = state
         self._files: Sequence[tuple[str, Literal["text", "image"], str, str]] = fields.pop("files", ())
-        self._fields = fields
+        # A later version of Parley on another machine may write more of a turn.
+        self._fields = fields if fields.keys() <= _NAMES else {name: fields[name] for name in fields.keys() & _NAMES}
 
     @classmethod
     def said(cls, text: str, state: TurnState) -> Kept:
@@ -72,9 +74,10 @@ class Kept:
         """Return it with its number and the contents of its files."""
         fields: dict[str, Any] = {**_UNSAID, **self._fields, "seq": seq, "state": self._state}
         if self._files:
-            fields["attachments"] = tuple(_attachment(found, *one) for one in self._files)
+            there = (one for one in self._files if file_name(one[1], one[3]) in found)
+            fields["attachments"] = tuple(_attachment(found, *one) for one in there)
         if fields["usage"] is not None:
-            fields["usage"] = Usage(**fields["usage"])
+            fields["usage"] = Usage(**{name: value for name, value in fields["usage"].items() if name in Usage.model_fields})
         return Turn.of_checked(fields)
 
 

@@ -14,7 +14,7 @@ from memory._sql import Instant, Sql
 
 _TURN = "uid, seq, exchange_id, role, state, content, tool, provider, model, usage, meta, at"
 _TURN_NAMES = _TURN.split(", ")
-_CONTENT = _TURN_NAMES.index("content")
+_SEQ, _STATE, _CONTENT = (_TURN_NAMES.index(name) for name in ("seq", "state", "content"))
 _THREAD = "id, title, workspace, created, updated, parent_id, parent_seq, last_seq"
 _COUNT = """(SELECT count(*) FROM turns t WHERE t.thread_id = h.id)
     + (SELECT count(*) FROM exchanges e WHERE e.thread_id = h.id AND e.state = 'pending')"""
@@ -65,14 +65,16 @@ def _landed(sql: Sql, thread_id: str, last: int) -> list[Row]:
 
 
 def _recent(sql: Sql, thread_id: str, last: int, size: int) -> list[Row]:
-    """Return the newest rows that say so much together, after the summaries before them."""
+    """Return the newest rows whose landed turns say so much together, after the summaries before them."""
     rows: list[Row] = []
+    least = LEAST_RECENT
     for row in sql.execute(f"SELECT {_TURN} FROM turns WHERE thread_id = ? AND seq <= ? ORDER BY seq DESC", (thread_id, last)):  # noqa: S608
         rows.append(row)
-        size -= len(row[_CONTENT].encode())
-        if size <= 0 and len(rows) >= LEAST_RECENT:
+        if row[_STATE] == "done":
+            size, least = size - len(row[_CONTENT].encode()), least - 1
+        if size <= 0 and least <= 0:
             break
-    first = rows[-1][1] if rows else 1
+    first = rows[-1][_SEQ] if rows else 1
     where = f"thread_id = ? AND seq < ? AND tool = '{SUMMARY_TOOL}' ORDER BY seq"  # as text, or the index would not be used
     return [*sql.execute(f"SELECT {_TURN} FROM turns WHERE {where}", (thread_id, first)), *reversed(rows)]  # noqa: S608
 

@@ -140,9 +140,9 @@ class InProcessThreadStore:
         self._threads[made.id] = made
         return made.id
 
-    async def load(self, thread_id: str) -> Thread:
+    async def load(self, thread_id: str, *, recent: int | None = None) -> Thread:
         held = self._get(parse_thread_id(thread_id), self._now())
-        return _shown(held, len(held.turns), "")
+        return _shown(held, len(held.turns), "", recent)
 
     async def list(self, *, workspace: str | None, limit: int = 20) -> builtins.list[ThreadSummary]:
         return [_summary(held, None) for held in self._recent(workspace)][: max(limit, 0)]
@@ -226,11 +226,12 @@ def _shown(held: _Held, upto: int, without: str, recent: int | None = None) -> T
 
 
 def _recent(turns: list[Turn], size: int) -> list[Turn]:
-    """Return the newest turns that say so much together, after the summaries before them."""
-    first = len(turns)
-    while first and (size > 0 or len(turns) - first < LEAST_RECENT):
+    """Return the newest turns of which those of whole exchanges say so much together, after the summaries before them."""
+    first, least = len(turns), LEAST_RECENT
+    while first and (size > 0 or least > 0):
         first -= 1
-        size -= len(turns[first].content.encode())
+        if turns[first].state == "done":
+            size, least = size - len(turns[first].content.encode()), least - 1
     return [*filter(is_summary, turns[:first]), *turns[first:]]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import logging
 import time
 import uuid
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
@@ -28,6 +29,8 @@ from memory._redis_owner import Heartbeat
 from memory._redis_turns import Kept, Said, contents, numbered, row, written
 from memory._search import snippet, words_of
 from memory._sql import Clock, Instant, clean
+
+log = logging.getLogger(__name__)
 
 _ORDER = f"{scripts.PREFIX}:made"
 _KEPT_SECONDS = 86_400
@@ -113,12 +116,17 @@ class RedisThreadStore:
         owner, now = await self._owners.mine(), given.at.now
         await self._put(target, contents([given.turn]))
         asked = written(given.turn, uid=f"{given.exchange}:0", exchange_id=given.exchange, at=now)
-        answer = await self._link.script(
+        beginning = partial(
+            self._link.script,
             scripts.BEGIN,
             scripts.keys_of(target),
             *(self._ttl_ms, now, given.at.cutoff, given.exchange, owner, now, asked),
             *("" if one is None else one for one in (expected, given.recent)),
         )
+        answer = await beginning()
+        if tuple(answer) == scripts.UNKNOWN and target != given.thread_id:  # it had been claimed, and was lost before it was made
+            await self._made(given)
+            answer = await beginning()
         self._pending[given.exchange] = target
         thread = await self._shown(target, answer)
         await self._index(given.exchange, thread.id, thread.workspace, thread.updated)
@@ -198,12 +206,12 @@ class RedisThreadStore:
         await self._make(thread_id, head, numbered)
         return thread_id
 
-    async def load(self, thread_id: str) -> Thread:
+    async def load(self, thread_id: str, *, recent: int | None = None) -> Thread:
         known = parse_thread_id(thread_id)
-        thread, dead = await self._read(known)
+        thread, dead = await self._read(known, recent)
         if dead:
             await self._interrupt(known, dead)
-            thread, _ = await self._read(known)
+            thread, _ = await self._read(known, recent)
         return thread
 
     async def list(self, *, workspace: str | None, limit: int = 20) -> builtins.list[ThreadSummary]:
@@ -310,9 +318,9 @@ class RedisThreadStore:
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
-    async def _read(self, thread_id: str) -> tuple[Thread, builtins.list[str]]:
+    async def _read(self, thread_id: str, recent: int | None = None) -> tuple[Thread, builtins.list[str]]:
         """Return a thread, and those of its pending exchanges whose process is gone."""
-        answer = await self._link.script(scripts.LOAD, scripts.keys_of(thread_id), self._now().cutoff)
+        answer = await self._link.script(scripts.LOAD, scripts.keys_of(thread_id), self._now().cutoff, "" if recent is None else recent)
         thread = await self._shown(thread_id, answer)
         pending = [turn.exchange_id for turn in thread.turns if turn.state == "pending"]
         return thread, await self._dead(zip(pending, (known for known, _ in answer[3]), strict=True))
@@ -340,7 +348,11 @@ class RedisThreadStore:
         names = list(dict.fromkeys(name for one in kept for name in one.files))
         if not names:
             return {}
-        return dict(zip(names, await self._link.call("HMGET", scripts.keys_of(thread_id)[5], *names), strict=True))
+        found = dict(zip(names, await self._link.call("HMGET", scripts.keys_of(thread_id)[5], *names), strict=True))
+        if None in found.values():
+            checked(await self._link.script(scripts.LOAD, scripts.keys_of(thread_id), "", 0))  # it may have been deleted meanwhile
+            log.error("Redis has lost files of the thread %s; its turns are shown without them", thread_id)
+        return {name: text for name, text in found.items() if text is not None}
 
     def _recent(self, workspace: str | None) -> AsyncGenerator[tuple[Head, int]]:
         return recent(self._link, None if workspace is None else clean(workspace), self._now().cutoff)

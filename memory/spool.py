@@ -24,7 +24,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from conversation.errors import CallerError, NotSavedYet, StoreError, StoreUnavailable, ThreadNotFound
+from conversation.errors import CallerError, NotSavedYet, StoreError, StoreUnavailable, ThreadConflict, ThreadNotFound
 from conversation.threads import NewTurn, Started, Thread, ThreadSummary, Turn, parse_thread_id, title_of
 from memory._home import private_folder
 from memory._redis_client import RedisLink
@@ -39,10 +39,16 @@ _KNOWN_THREADS = 64
 _RECENT_SECONDS = 15.0
 """So long the last exchanges are kept in memory: longer than it takes until another server is the primary."""
 _AGAIN_SECONDS = 1.0
+_OTHERS_SECONDS = 2.0
+"""So long a call waits while another process lands what it might miss."""
+_STORED = ".stored.json"
 
 
 class Spool:
-    """Exchanges in files of a folder, in the order they were completed. Every method may raise OSError."""
+    """Exchanges in files of a folder, in the order they were completed. Every method may raise OSError.
+
+    Some wait for Redis, the others for a replica to have what Redis has.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -54,10 +60,18 @@ class Spool:
         except FileNotFoundError:
             return []
 
-    def put(self, said: Said) -> None:
-        """Keep an exchange. It is on the disk when this returns."""
+    def waiting(self) -> list[str]:
+        """Return what Redis does not have, the oldest first."""
+        return [name for name in self.names() if not name.endswith(_STORED)]
+
+    def copying(self) -> list[str]:
+        """Return what Redis has and a replica may not have, the oldest first."""
+        return [name for name in self.names() if name.endswith(_STORED)]
+
+    def put(self, said: Said, *, is_stored: bool = False) -> None:
+        """Keep an exchange, `is_stored` tells whether Redis has it. It is on the disk when this returns."""
         private_folder(self._folder)
-        path = self._folder / f"{time.time_ns():020}-{uuid.uuid4().hex}.json"
+        path = self._folder / f"{time.time_ns():020}-{uuid.uuid4().hex}{_STORED if is_stored else '.json'}"
         fresh = path.with_suffix(".new")
         with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
             file.write(said.model_dump_json().encode())
@@ -86,18 +100,28 @@ class Spool:
         """Forget an exchange."""
         (self._folder / name).unlink(missing_ok=True)
 
+    def stored(self, name: str) -> None:
+        """Note that Redis has one of those that wait."""
+        path = self._folder / name
+        path.replace(path.with_suffix(_STORED))
+
     @contextmanager
     def alone(self) -> Generator[bool]:
         """Tell whether no other process is landing what is here, and keep others from it in the block."""
         private_folder(self._folder)
         handle = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield True
-        except BlockingIOError:
-            yield False
+            yield _locked(handle)
         finally:
             os.close(handle)
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @dataclass(slots=True)
@@ -131,6 +155,7 @@ class SpoolingThreadStore:
         """Exchanges that are in the spool: whoever gives them up gives up nothing."""
         self._recent: deque[tuple[float, Said]] = deque()
         self._breaks = link.breaks
+        self._landing = asyncio.Lock()
         self._tending: asyncio.Task[None] | None = None
         self._examined = False
         self._examining: asyncio.Task[None] | None = None
@@ -208,11 +233,12 @@ class SpoolingThreadStore:
             raise StoreUnavailable("Redis could not be reached.")
         try:
             turns, is_copied = await self._store.completed(said.exchange_id, answers)
-        except ThreadNotFound:  # its beginning may be what a server lost that was replaced: then it is landed whole
+        except (ThreadNotFound, ThreadConflict):
+            # Its beginning may be what a server lost that was replaced, or another machine took this process for dead: it lands whole.
             await self._store.land(said)
             turns, is_copied = await self._store.completed(said.exchange_id, answers)
         if not is_copied:
-            await asyncio.to_thread(self._spool.put, said)
+            await asyncio.to_thread(self._spool.put, said, is_stored=True)
         return turns
 
     def _keep(self, said: Said, error: StoreUnavailable) -> None:
@@ -232,13 +258,16 @@ class SpoolingThreadStore:
             await self._store.interrupt(exchange_id)
 
     async def append(self, thread_id: str, turn: NewTurn, *, uid: str) -> Turn:
+        if any(one.offline and one.started.thread.id == thread_id for one in self._begun.values()):
+            # What it says of turns by their numbers is true of the thread as this process saw it last.
+            raise StoreUnavailable("The thread may have changed while Redis was away.")
         return await self._store.append(thread_id, turn, uid=uid)
 
     async def restore(self, turns: Sequence[Turn], *, workspace: str) -> str:
         return await self._store.restore(turns, workspace=workspace)
 
-    async def load(self, thread_id: str) -> Thread:
-        return await self._whole(partial(self._store.load, thread_id))
+    async def load(self, thread_id: str, *, recent: int | None = None) -> Thread:
+        return await self._whole(partial(self._store.load, thread_id, recent=recent))
 
     async def list(self, *, workspace: str | None, limit: int = 20) -> builtins.list[ThreadSummary]:
         return await self._whole(partial(self._store.list, workspace=workspace, limit=limit))
@@ -279,6 +308,8 @@ class SpoolingThreadStore:
             if not self._broke:
                 return found
         except ThreadNotFound:
+            if self._spool.waiting():
+                raise StoreUnavailable("What was said while Redis was away is still being saved.", hint="Try again in a moment.") from None
             if not self._broke:
                 raise
         await self._land_recent_again()
@@ -290,22 +321,35 @@ class SpoolingThreadStore:
         return bool(self._recent) and self._link.breaks != self._breaks
 
     async def _land_waiting(self) -> None:
-        """Land what is in the spool, before anything that would miss it. What is not to be had now stays there."""
-        with suppress(OSError):
-            if self._spool.names() and not self._link.is_away:
-                with suppress(StoreError):
-                    await self._land_all()
+        """Have landed what Redis lacks, before anything that would miss it. What is not to be had now stays in the spool."""
+        end = self._tick() + _OTHERS_SECONDS
+        with suppress(OSError, StoreError):
+            while self._spool.waiting() and not self._link.is_away:
+                async with self._landing:
+                    is_done = await self._land_all()
+                if is_done or self._tick() >= end:
+                    break
+                await asyncio.sleep(_OTHERS_SECONDS / 40)
 
     async def _land_all(self) -> bool:
-        """Land what is in the spool, and tell whether it is empty now. Raises StoreError and OSError."""
+        """Land what waits in the spool; False when another process is doing that. Raises StoreError and OSError."""
         with self._spool.alone() as alone:
-            if not alone:
-                return False
-            for name in self._spool.names():
+            for name in self._spool.waiting() if alone else ():
                 said = await asyncio.to_thread(self._spool.get, name)
                 if said is None or await self._landed(said):
                     self._spool.drop(name)
-        return not self._spool.names()
+                else:
+                    self._spool.stored(name)
+        return alone
+
+    async def _copy_all(self) -> None:
+        """Forget what replicas have by now. They have it in its order, so the first they lack is not the last. Raises as _land_all."""
+        with self._spool.alone() as alone:
+            for name in self._spool.copying() if alone else ():
+                said = await asyncio.to_thread(self._spool.get, name)
+                if said is not None and not await self._landed(said):
+                    break
+                self._spool.drop(name)
 
     async def _landed(self, said: Said) -> bool:
         """Land an exchange; True when nobody has to do it again."""
@@ -328,7 +372,10 @@ class SpoolingThreadStore:
             try:
                 await self._link.call("PING")  # over an old connection, it finds out that another server has taken over
                 await self._land_recent_again()
-                is_left = not await self._land_all() or bool(self._recent)
+                async with self._landing:
+                    await self._land_all()
+                await self._copy_all()
+                is_left = bool(self._spool.names() or self._recent)
             except (StoreError, OSError):
                 continue
 
@@ -340,11 +387,11 @@ class SpoolingThreadStore:
         if self._broke:
             for _, said in list(self._recent):
                 if not await self._landed(said):
-                    await asyncio.to_thread(self._spool.put, said)
+                    await asyncio.to_thread(self._spool.put, said, is_stored=True)
         self._breaks = breaks
 
     def _know(self, thread: Thread) -> None:
-        self._threads[thread.id] = thread
+        self._threads[thread.id] = _with_earlier(thread, self._threads.get(thread.id))
         self._threads.move_to_end(thread.id)
         while len(self._threads) > _KNOWN_THREADS:
             self._threads.popitem(last=False)
@@ -352,6 +399,16 @@ class SpoolingThreadStore:
 
 def _new(turn: NewTurn, workspace: str, at: str) -> Thread:
     return Thread(id=str(uuid.uuid4()), title=title_of(turn.content), workspace=workspace, created=at, updated=at)
+
+
+def _with_earlier(thread: Thread, known: Thread | None) -> Thread:
+    """Return the thread with the turns it came without, as far as they are known: turns never change."""
+    if known is None or not thread.earlier:
+        return thread
+    there = {turn.seq for turn in thread.turns}
+    earlier = [turn for turn in known.turns if turn.state != "pending" and turn.seq not in there and turn.seq < max(there)]
+    turns = sorted((*earlier, *thread.turns), key=lambda turn: turn.seq)
+    return thread.model_copy(update={"turns": tuple(turns), "earlier": thread.earlier - len(earlier)})
 
 
 def _with(thread: Thread, turns: Sequence[Turn]) -> Thread:

@@ -108,12 +108,12 @@ class SqliteThreadStore:
         self._tidy_now_and_then()
         return made
 
-    async def load(self, thread_id: str) -> Thread:
+    async def load(self, thread_id: str, *, recent: int | None = None) -> Thread:
         known = parse_thread_id(thread_id)
 
         def read(sql: Sql) -> Thread:
             _rows.last_seq(sql, known, self._now())
-            return _rows.load(sql, known)
+            return _rows.load(sql, known, recent=recent)
 
         return await self._settled(read, known)
 

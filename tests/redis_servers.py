@@ -103,8 +103,8 @@ class Server:
         return told
 
     def _answers(self) -> bool:
-        """Whether it is this process that answers and not another on its port."""
-        return self.info("server")["process_id"] == self.pid
+        """Whether it is this process that answers and not another on its port, and has read what it had."""
+        return self.info("server")["process_id"] == self.pid and not self.info("persistence").get("loading")
 
     def _holds(self, true: Callable[[], bool]) -> bool:
         try:

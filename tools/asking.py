@@ -164,7 +164,7 @@ async def standing(app: App, thread: Thread | None, named: str | None) -> list[W
     """
     found: list[Warned] = []
     with suppress(StoreError, CallerError):  # the thread branched from may be gone by now, and the answer stands
-        begun = thread if thread is None or named in (None, thread.id) else await app.store.load(named)
+        begun = thread if thread is None or named in (None, thread.id) else await app.store.load(named, recent=0)
         if begun is not None and begun.workspace != app.workspace:
             found.append(Warned(code="other_workspace", message=f"The thread was begun in {app.scrub(begun.workspace)}."))
     with suppress(StoreError):

@@ -48,6 +48,7 @@ class Bodies:
     quiet: bool = False
     """Say nothing of who is thinking: several are, and the caller says so."""
     windows: dict[str, Window] = field(default_factory=dict[str, Window])
+    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def heavy(self) -> bool:
@@ -82,6 +83,10 @@ class Bodies:
         return body
 
     async def _fitted(self, model: ModelInfo) -> Window:
+        async with self._one_at_a_time:  # several are prepared at once when the chain hedges
+            return await self._fitted_alone(model)
+
+    async def _fitted_alone(self, model: ModelInfo) -> Window:
         window = await self._window(model)
         if self.past is not None and self.past.would_change(window):
             self.history = await self.past.joined(self.history)

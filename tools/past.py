@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 
 from conversation.errors import ParleyError
 from conversation.messages import Warned
-from conversation.summaries import is_summary
 from conversation.threads import Thread, ThreadStore, Turn
 from conversation.window import Window
 from providers.base import ModelInfo
@@ -18,7 +17,7 @@ _BYTES_PER_TOKEN = 4
 
 
 def recent(models: Iterable[ModelInfo], limits: Limits) -> int:
-    """Return how many bytes of a thread's newest turns are more than any of these models has room for."""
+    """Return how many bytes of a thread's newest turns are more than any of these models has room for, by the usual estimate."""
     room = max((model.context_window for model in models), default=0)
     return _BYTES_PER_TOKEN * (room if limits.max_window_tokens is None else min(room, limits.max_window_tokens))
 
@@ -28,15 +27,17 @@ class Past:
 
     def __init__(self, store: ThreadStore, thread: Thread) -> None:
         self._store, self._thread = store, thread
-        said = [turn.seq for turn in thread.landed if not is_summary(turn)]
-        self._first, self._last = min(said, default=0), max((turn.seq for turn in thread.landed), default=0)
+        there = {turn.seq for turn in thread.turns if turn.state != "pending"}
+        self._last = max(there, default=0)
+        self._missing = next((seq for seq in range(self._last, 0, -1) if seq not in there), 0)
+        """The number of the last one."""
         self._loading = asyncio.Lock()
         self._turns: Sequence[Turn] | None = None
         self.problem: Warned | None = None
 
     def would_change(self, window: Window) -> bool:
         """Tell whether a request might say more with these turns. It does not when a summary stands for all of them."""
-        return bool(window.left_out) or window.summarized < self._first
+        return bool(window.left_out) or window.summarized < self._missing
 
     async def joined(self, history: Sequence[Turn]) -> Sequence[Turn]:
         """Return the history with these turns in their places."""

@@ -30,7 +30,10 @@ class Recording:
         self.problem: str | None = None
 
     async def begin(self, turn: NewTurn, thread_id: str | None, branch_from: int | None, models: Sequence[ModelInfo]) -> None:
-        """Record the caller's turn, before a request to these models. Raises what the store raises; a new thread does without it."""
+        """Record the caller's turn, before a request that is most likely to these models.
+
+        Raises what the store raises; a new thread does without a store.
+        """
         self._pending = True
         try:
             started = await self._app.store.begin(

@@ -98,6 +98,8 @@ def summarized(**meta: Any) -> list[dict[str, Any]]:
         (summarized(upto=2, facts=[[1, "p/m", "b", "c"]]), "turn 3, meta.facts.0: Tuple should have at most 3 items"),
         (summarized(upto=2, facts=[[1, "p/m", "b"], [True, "p/m", "b"]]), "turn 3, meta.facts.1.0: Input should be a valid integer"),
         (summarized(upto=2, facts=[[1, None, "b"]]), "turn 3, meta.facts.0.1: Input should be a valid string"),
+        (summarized(upto=2, files=7), "turn 3, meta.files: Input should be a valid list"),
+        (summarized(upto=2, files=[None]), "turn 3, meta.files.0: Input should be a valid string"),
         (summarized(upto=2, facts=["abc"]), "turn 3, meta.facts.0: Input should be a valid tuple"),
         ([{"role": "user", "content": "a", "tool": "condense", "meta": {"upto": 1}}], "turn 1, role: a summary is no turn of the caller"),
         ([{"role": "user", "content": "a", "meta": [1]}], "turn 1, meta: Input should be an object"),

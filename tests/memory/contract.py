@@ -90,12 +90,23 @@ class ThreadStoreContract:
                 assert LEAST_RECENT <= len(turns) < 150
                 assert sum(len(turn.content) for turn in turns) >= size
                 assert started.thread.earlier == len(whole) - len(turns) - 2
+                loaded = await store.load(one, recent=size)
+                assert [turn.seq for turn in loaded.turns if turn.state != "pending"] == [turn.seq for turn in (*summaries, *turns)]
                 await store.interrupt(started.exchange_id)
         started = await store.begin(user("and?"), workspace="/w", thread_id=thread_id, recent=1_000_000)
         assert (started.thread.landed, started.thread.earlier) == ((await store.load(thread_id)).landed, 0)
         branch = await store.begin(user("but"), workspace="/w", thread_id=copied, branch_from=150, recent=100)
         assert branch.thread.landed[-1].content == exported[149].content
         assert [turn.content for turn in branch.thread.landed[:2]] == ["one", "two"]
+
+    async def test_interrupted_turns_do_not_count_among_the_newest(self, open_store: OpenStore) -> None:
+        store = open_store()
+        thread_id = await say(store, "start")
+        for number in range(100):
+            started = await store.begin(user(f"again {number}"), workspace="/w", thread_id=thread_id)
+            await store.interrupt(started.exchange_id)
+        thread = (await store.begin(user("and?"), workspace="/w", thread_id=thread_id, recent=10)).thread
+        assert [turn.content for turn in thread.landed] == ["start", "start!"]
 
     async def test_a_turn_cannot_be_added_to_a_thread_that_is_not_there(self, open_store: OpenStore, clock: Clock) -> None:
         store = open_store()

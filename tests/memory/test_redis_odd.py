@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from conversation.errors import NotSavedYet, StoreUnavailable
+from conversation.messages import Usage
+from conversation.threads import Turn
 from memory._redis_client import RedisLink
 from memory.config import MemoryConfig
 from memory.health_file import HealthFile
@@ -18,7 +21,7 @@ from memory.ledger import SpendLedger
 from memory.redis import RedisThreadStore
 from memory.redis_stores import stores
 from memory.spool import Spool, SpoolingThreadStore
-from tests.memory.contract import answer, said, say, user
+from tests.memory.contract import answer, attachment, said, say, user
 from tests.redis_servers import Server, replicated, server
 from tests.waiting import a_while
 
@@ -150,17 +153,67 @@ async def test_an_exchange_that_no_replica_has_is_kept_until_one_does(tmp_path: 
         await store.aclose()
 
 
+async def until_none_tends() -> None:
+    """Wait until nothing is looked after in the background any more."""
+    for _ in range(100):
+        if not any(task.get_name() == "look after what is kept" for task in asyncio.all_tasks()):
+            return
+        await a_while(0.1)
+    pytest.fail("what was said long ago is still looked after")
+
+
 async def test_as_many_threads_are_known_as_fit_and_exchanges_for_some_seconds(redis: Server, parley_home: Path) -> None:
     now = [0.0]
     link = RedisLink(redis.url)
     store = SpoolingThreadStore(RedisThreadStore(link, parley_home / "owners"), link, Spool(parley_home / "spool"), tick=lambda: now[0])
     threads = [await say(store, f"t{number}") for number in range(70)]
     now[0] = 20.0
-    await a_while(1.3)
+    await until_none_tends()
     redis.kill()
     with pytest.raises(StoreUnavailable):
         await store.begin(user("x"), workspace="/w", thread_id=threads[0])
     assert (await store.begin(user("x"), workspace="/w", thread_id=threads[-1])).thread.id == threads[-1]
+    await store.aclose()
+
+
+async def test_a_thread_whose_files_are_lost_is_shown_without_them(
+    redis: Server, parley_home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, other = plain(redis.url, parley_home), plain(redis.url, parley_home)
+    thread_id = await say(store, "one", None, attachment("a.py", "a"))
+    with redis.client() as keeper:
+        keeper.delete(f"parley:{{{thread_id}}}:files")
+    assert [(turn.content, turn.attachments) for turn in (await store.load(thread_id)).turns] == [("one", ()), ("one!", ())]
+    assert (await store.begin(user("two"), workspace="/w", thread_id=thread_id)).thread.landed[0].content == "one"
+    assert "Redis has lost files of the thread" in caplog.text
+    await store.aclose()
+    await other.aclose()
+
+
+async def test_what_a_later_version_writes_of_a_turn_is_passed_over(redis: Server, parley_home: Path) -> None:
+    store = plain(redis.url, parley_home)
+    thread_id = await say(store, "one")
+    with redis.client() as keeper:
+        usage = '"usage":{"input_tokens":1,"thought_tokens":3}'
+        later = f'd{{"role":"assistant","content":"two","uid":"u","exchange_id":"e","at":"2026-01-01","mood":"x",{usage}}}'
+        keeper.rpush(f"parley:{{{thread_id}}}:turns", later)
+    turn = (await store.load(thread_id)).turns[-1]
+    assert (turn.content, turn.usage) == ("two", Usage(input_tokens=1))
+    assert Turn.model_validate(turn.model_dump()) == turn
+    await store.aclose()
+
+
+async def test_a_thread_that_was_claimed_and_lost_is_made_by_whoever_repeats_it(redis: Server, parley_home: Path) -> None:
+    store = plain(redis.url, parley_home)
+    thread_id = await say(store, "one")
+    with redis.client() as keeper:
+        for name in ("e1", "e2"):
+            keeper.set(f"parley:exchange:{name}", str(uuid.uuid4()))
+    made = await store.begin(user("new"), workspace="/w", exchange_id="e1")
+    assert [turn.content for turn in await store.complete("e1", [answer("new!")])] == ["new", "new!"]
+    assert said(await store.load(made.thread.id)) == [(1, "new", "done"), (2, "new!", "done")]
+    branch = await store.begin(user("from there"), workspace="/w", thread_id=thread_id, branch_from=2, exchange_id="e2")
+    assert [turn.content for turn in branch.thread.turns] == ["one", "one!"]
     await store.aclose()
 
 

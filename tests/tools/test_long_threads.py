@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from pathlib import Path
@@ -17,7 +18,10 @@ from providers.base import Call, ModelInfo
 from providers.causes import failure
 from tests.tools.house import MODELS, House, Play, answer, structured
 from tools.app import NOTES_REST_SECONDS, NoteTaking
+from tools.app import Call as AppCall
+from tools.bodies import Bodies
 from tools.limits import Limits
+from tools.past import Past
 
 FACTS = {0: "The launch code of the project is HERON-42.", 77: "Please remember that we deploy on the second Tuesday."}
 
@@ -218,9 +222,9 @@ class Counting(InProcessThreadStore):
 
     loads = 0
 
-    async def load(self, thread_id: str) -> Thread:
+    async def load(self, thread_id: str, *, recent: int | None = None) -> Thread:
         self.loads += 1
-        return await super().load(thread_id)
+        return await super().load(thread_id, recent=recent)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -240,6 +244,9 @@ async def test_beginning_with_the_newest_turns_sends_what_the_whole_thread_would
             asked = {"prompt": prompt(number, 6), "continuation_id": thread or None, "files": files}
             got = await house.call("chat", {**asked, "model": configured[number % len(configured)]})
             thread = got["continuation_id"]
+            for _ in range(20 if number == 100 else 0):
+                lost = await store.begin(NewTurn(role="user", content="lost"), workspace=str(workspace), thread_id=thread)
+                await store.interrupt(lost.exchange_id)
             if number % 50 == 49:
                 await house.call("consensus", {"prompt": "Well?", "continuation_id": thread, "models": configured[:1]})
         sent.append([[call.body for call in upstream.calls] for upstream in house.upstreams.values()])
@@ -252,7 +259,7 @@ async def test_beginning_with_the_newest_turns_sends_what_the_whole_thread_would
 class Failing(InProcessThreadStore):
     """Takes exchanges, and cannot load any thread."""
 
-    async def load(self, thread_id: str) -> Thread:
+    async def load(self, thread_id: str, *, recent: int | None = None) -> Thread:
         raise StoreUnavailable("The disk is gone.")
 
 
@@ -265,3 +272,15 @@ async def test_a_long_thread_that_cannot_be_loaded_whole_is_gone_on_with_and_not
     assert re.search(r"\d+ earlier turns were left out, since they could not be loaded: The disk is gone\.", str(got["warnings"]))
     assert "And what else?" in house.received("github_models")
     assert not chores(house)
+
+
+async def test_two_requests_made_at_once_of_a_long_thread_are_both_whole(workspace: Path) -> None:
+    house = House(workspace, configured=["github_models"], models={"github_models": [small("github_models", 6_000)]})
+    known = NewTurn(role="user", content="And what else? " * 20)
+    turns = [Turn(**dict(known), uid="", seq=number, exchange_id="x", state="done", at="") for number in range(1, 301)]
+    thread_id = await house.store.restore(turns, workspace=str(workspace))
+    started = await house.store.begin(known, workspace=str(workspace), thread_id=thread_id, recent=0)
+    bodies = Bodies(AppCall(house.app), "And now?", "system", started.thread.landed, past=Past(house.store, started.thread))
+    models = [small("github_models", 6_000), small("openrouter", 12_000)]
+    bodies_made = await asyncio.gather(*(bodies.prepare(model) for model in models))
+    assert [len(str(body)) > 2 * model.context_window for body, model in zip(bodies_made, models, strict=True)] == [True, True]
