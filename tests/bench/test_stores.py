@@ -34,6 +34,11 @@ def test_writers_that_are_killed_lose_nothing_they_said_was_stored(where: tuple[
     assert lost.split()[-2:] == ["0", "0"]
 
 
+def test_a_server_and_a_writer_that_die_together_lose_nothing_that_was_told_as_stored() -> None:
+    found = rows("bench.loss", "--rounds", "1")
+    assert len(found) == 3 and all(line.startswith("ok ") for line in found)
+
+
 @pytest.mark.parametrize("where", [(), ("redis",)], ids=["SQLite", "Redis"])
 def test_two_processes_on_one_thread_lose_nothing(where: tuple[str, ...]) -> None:
     found = rows("bench.appends", *where, "--turns", "100", "--least", "1")
