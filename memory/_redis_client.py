@@ -342,6 +342,9 @@ def in_our_words(error: Exception) -> tuple[StoreUnavailable, bool]:
     if text.startswith(("OOM", "MISCONF", "NOREPLICAS")):
         hint = "See what its log says of memory, disk and replicas."
         return StoreUnavailable(f"Redis refuses to write ({text.split()[0]}).", hint=hint), False
+    if "DB index" in text:
+        hint = "Correct it in REDIS_URL; there are 16, from 0, unless its settings say otherwise."
+        return StoreUnavailable("Redis has no database of this number.", hint=hint), True
     if isinstance(error, ResponseError):
         return StoreUnavailable(f"Redis refused a command ({type(error).__name__})."), False
     return StoreUnavailable("Redis cannot be reached.", hint=_HINT), True

@@ -160,11 +160,48 @@ def test_an_address_is_read(url: str, host: tuple[str, int], kind: str) -> None:
         assert (found.service, found.database, found.hosts[1]) == ("name", 3, ("b", 26379))
 
 
-@pytest.mark.parametrize("url", ["", "localhost", "http://h", "redis+other://h", "redis://h/x", "redis://h:port", "redis+sentinel://h"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "localhost", "http://h", "redis+other://h", "redis://h/x", "redis://h:port", "redis+sentinel://h", "redis://a,b"),
+        *("redis://h/1/2", "redis+cluster://h/1", "redis://h:99999", "redis://[::1", "redis://u:hidden-word:1@h:x", "redis://h/\u0662"),
+    ],
+)
 def test_an_address_that_makes_no_sense_is_an_error_that_does_not_repeat_it(url: str) -> None:
     with pytest.raises(InvalidInput, match="REDIS_URL cannot be read") as caught:
         address_of(f"{url}?password=hidden-word")
     assert "hidden-word" not in f"{caught.value} {caught.value.hint}"
+
+
+@pytest.mark.parametrize("password", ["hid/den", "hid?den", "hid#den", "1234/5", "hid/den@more", "\u2100hidden"])
+def test_a_password_that_is_not_encoded_is_not_told(password: str) -> None:
+    with pytest.raises(InvalidInput, match="REDIS_URL cannot be read") as caught:
+        address_of(f"redis://user:{password}@host:6379/0")
+    said = f"{caught.value} {caught.value.hint}"
+    assert not any(part in said for part in ("hid", "den", "1234", "more"))
+
+
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        ("ssl_bogus=1", "an option that is not known"),
+        ("ssl_min_version=1.2", "an option that is not known"),
+        ("ssl_ca_certs=/nowhere/ca.pem", "ssl_ca_certs names no file that can be read"),
+        ("ssl_cert_reqs=perhaps", "ssl_cert_reqs has no value that makes sense"),
+        ("ssl_check_hostname=", "ssl_check_hostname has no value that makes sense"),
+        ("sentinel_password=x", "an option that is not known"),
+        ("db=x", "db has no value that makes sense"),
+    ],
+)
+def test_an_option_that_would_fail_later_is_told_at_once(option: str, complaint: str) -> None:
+    with pytest.raises(InvalidInput, match=complaint):
+        address_of(f"rediss://h?{option}")
+
+
+@pytest.mark.parametrize("url", ["unix://u:p%40@/run/redis.sock", "unix:///run/redis.sock?username=u&password=p%40", "redis://u:p%40@h"])
+def test_credentials_are_read_wherever_they_stand(url: str) -> None:
+    found = address_of(url)
+    assert (found.user, found.password, found.path) == ("u", "p@", "/run/redis.sock" if url.startswith("unix") else "")
 
 
 async def test_a_socket_file_is_an_address_too(tmp_path: Path) -> None:
