@@ -126,7 +126,6 @@ _TLS: Mapping[str, Check] = {
     "ssl_cert_reqs": lambda value: value in ("none", "optional", "required"),
     "ssl_check_hostname": lambda value: value.lower() in _TRUTHS,
 }
-_WRONG = {_is_file: "names no file that can be read"}
 
 
 def _options(query: str, *, tls: bool, kind: str) -> dict[str, str]:
@@ -137,5 +136,6 @@ def _options(query: str, *, tls: bool, kind: str) -> dict[str, str]:
         raise _Unreadable("it has an option that is not known here", f"Known here: {', '.join(known)}.")
     for name, value in found.items():
         if not known[name](value):
-            raise _Unreadable(f"{name} {_WRONG.get(known[name], 'has no value that makes sense')}")
+            wrong = "names no file that can be read" if known[name] is _is_file else "has no value that makes sense"
+            raise _Unreadable(f"{name} {wrong}")
     return found

@@ -28,6 +28,9 @@ Command = Sequence[str | int | float]
 
 ANSWER_SECONDS = 2.0
 """How long a command may take before Redis counts as away."""
+BULK_SECONDS = 60.0
+"""How long one may take with megabytes of files or turns, over a slow line."""
+_BULK = 256_000
 CONNECT_SECONDS = 1.0
 AWAY_SECONDS = 0.5
 _TRIES = 3
@@ -41,7 +44,8 @@ class RedisLink:
     def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._address = address_of(url)
         self._clock = clock
-        self._client: Redis | RedisCluster | None = None
+        self._clients: dict[float, Redis | RedisCluster] = {}
+        """By the seconds for which they wait for an answer."""
         self._opening = asyncio.Lock()
         self._away_until = 0.0
         self._away: StoreUnavailable | None = None
@@ -62,9 +66,17 @@ class RedisLink:
         """Whether Redis could not be reached a moment ago."""
         return self._clock() < self._away_until
 
-    async def call(self, *command: str | int | float) -> Any:
-        """Return the answer to one command."""
-        return await self._with(lambda client: client.execute_command(*command))
+    async def call(self, *command: str | int | float, bulk: bool = False) -> Any:
+        """Return the answer to one command; `bulk` tells that it may be large."""
+        return await self._with(lambda client: client.execute_command(*command), bulk=bulk)
+
+    async def ping(self) -> None:
+        """Ask every server that takes writes."""
+
+        async def ask(client: Any) -> None:
+            await client.execute_command("PING", **({"target_nodes": client.PRIMARIES} if _is_cluster(client) else {}))
+
+        await self._with(ask)
 
     async def pipe(self, commands: Sequence[Command]) -> list[Any]:
         """Return the answers to commands that are sent together; each stands for itself."""
@@ -74,8 +86,10 @@ class RedisLink:
 
         return await self._with(send)
 
-    async def script(self, body: str, keys: Sequence[str], *arguments: str | int | float) -> list[Any]:
+    async def script(self, body: str, keys: Sequence[str], *arguments: str | int | float, bulk: bool = False) -> list[Any]:
         """Return what a script answers; one the server does not know, after a restart, is sent whole."""
+        is_large = sum(len(one) for one in arguments if isinstance(one, str)) > _BULK
+
         async def run(client: Any) -> list[Any]:
             from redis.exceptions import NoScriptError
 
@@ -90,7 +104,7 @@ class RedisLink:
             self._shas[body] = _sha(text)
             return answer
 
-        return await self._with(run)
+        return await self._with(run, bulk=bulk or is_large)
 
     async def replicated(self, script: str, keys: Sequence[str], *arguments: str | int | float, within_ms: int) -> tuple[list[Any], bool]:
         """Return what a script answers, and whether a replica has it as well; True where there is none."""
@@ -125,20 +139,22 @@ class RedisLink:
         """Close every connection; later calls raise StoreUnavailable."""
         self._closed = True
         await asyncio.gather(*self._running, return_exceptions=True)
-        client, self._client = self._client, None
-        for one in (client, getattr(client, "sentinels", None)):
-            if one is not None:
-                await one.aclose()
+        clients: list[Any] = list(self._clients.values())
+        self._clients.clear()
+        for one in (*clients, *(client.sentinels for client in clients if hasattr(client, "sentinels"))):
+            await one.aclose()
 
     # --- underneath ------------------------------------------------------------------------------------------------
 
-    async def _with(self, work: Callable[[Any], Awaitable[T]]) -> T:
+    async def _with(self, work: Callable[[Any], Awaitable[T]], *, bulk: bool = False) -> T:
         if self._closed:
             raise StoreUnavailable("The thread store is closed.", hint="The server is shutting down.")
         if self._away is not None and self.is_away:
             raise StoreUnavailable(self._away.message, hint=self._away.hint)
+        if bulk:
+            await self.ping()  # whoever hangs is not waited for so long, and a break is noticed
         # A caller that goes away does not break a command off: the library would leave a connection open that was being made.
-        running = asyncio.ensure_future(self._done(work))
+        running = asyncio.ensure_future(self._done(work, BULK_SECONDS if bulk else ANSWER_SECONDS))
         self._running.add(running)
         running.add_done_callback(self._forget)
         return await asyncio.shield(running)
@@ -148,33 +164,37 @@ class RedisLink:
         if not running.cancelled():
             running.exception()  # told to the caller, if that is still there
 
-    async def _done(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        if self._client is None:
+    async def _done(self, work: Callable[[Any], Awaitable[T]], seconds: float) -> T:
+        if not self._clients:
             await asyncio.to_thread(importlib.import_module, "redis.asyncio")
         with self._translated():
-            found = await self._tried(work)
+            found = await self._tried(work, seconds)
         self._away = None
         return found
 
-    async def _tried(self, work: Callable[[Any], Awaitable[T]]) -> T:
+    async def _tried(self, work: Callable[[Any], Awaitable[T]], seconds: float) -> T:
         """Return what `work` returns, tried again at once on another connection when one breaks."""
         from redis.exceptions import ConnectionError as Broken
+        from redis.exceptions import TimeoutError as Silent
 
-        client = self._client or await self._opened()
-        for _ in range(_TRIES - 1):
+        client = self._clients.get(seconds) or await self._opened(seconds)
+        left = _TRIES
+        while True:
             try:
                 return await work(client)
-            except Broken as error:
+            except (Broken, Silent) as error:
                 if _is_refusal(error):
                     raise
                 self.breaks += 1
-        return await work(client)
+                left -= 1
+                if isinstance(error, Silent) or not left:
+                    raise
 
-    async def _opened(self) -> Redis | RedisCluster:
+    async def _opened(self, seconds: float) -> Redis | RedisCluster:
         async with self._opening:
-            if self._client is None:
-                self._client = await _client(self._address)
-        return self._client
+            if seconds not in self._clients:
+                self._clients[seconds] = await _client(self._address, seconds)
+        return self._clients[seconds]
 
     @contextmanager
     def _translated(self) -> Generator[None]:
@@ -189,15 +209,15 @@ class RedisLink:
             raise found from None
 
 
-async def _client(address: Address) -> Redis | RedisCluster:
-    """Return a client of the address; of a cluster's when the one server that is named is part of one."""
+async def _client(address: Address, seconds: float) -> Redis | RedisCluster:
+    """Return a client of the address that waits so long for answers; of a cluster's when the one server that is named is part of one."""
     from redis.asyncio import Redis
 
     if address.kind == "cluster":
-        return _cluster(address)
+        return _cluster(address, seconds)
     if address.kind == "sentinel":
-        return _sentinel(address)
-    options = _options(address)
+        return _sentinel(address, seconds)
+    options = _options(address, seconds)
     if address.path:
         return Redis(unix_socket_path=address.path, db=address.database, **options)
     host, port = address.hosts[0]
@@ -208,7 +228,7 @@ async def _client(address: Address) -> Redis | RedisCluster:
     finally:
         if not is_one:
             await client.aclose()
-    return client if is_one else _cluster(address)
+    return client if is_one else _cluster(address, seconds)
 
 
 async def _info(client: Any, section: str, **where: Any) -> dict[str, Any]:
@@ -254,17 +274,17 @@ async def _on_one_connection(client: Any, node: Any, commands: Sequence[Command]
     return [await client.execute_command(*commands[0]), 0] if has_failed else [first.result, second.result]
 
 
-def _cluster(address: Address) -> RedisCluster:
+def _cluster(address: Address, seconds: float) -> RedisCluster:
     from redis.asyncio import RedisCluster
     from redis.asyncio.cluster import ClusterNode
 
-    return RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in address.hosts], **_options(address))
+    return RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in address.hosts], **_options(address, seconds))
 
 
-def _sentinel(address: Address) -> Redis:
+def _sentinel(address: Address, seconds: float) -> Redis:
     from memory._redis_sentinel import Sentinels
 
-    options = _options(address)
+    options = _options(address, seconds)
     asking = {
         "socket_timeout": CONNECT_SECONDS,
         "socket_connect_timeout": CONNECT_SECONDS,
@@ -277,7 +297,7 @@ def _sentinel(address: Address) -> Redis:
     return primary
 
 
-def _options(address: Address) -> dict[str, Any]:
+def _options(address: Address, seconds: float) -> dict[str, Any]:
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
@@ -287,7 +307,7 @@ def _options(address: Address) -> dict[str, Any]:
     return {
         "username": address.user,
         "password": address.password,
-        "socket_timeout": ANSWER_SECONDS,
+        "socket_timeout": seconds,
         "socket_connect_timeout": CONNECT_SECONDS,
         "decode_responses": True,
         "retry": Retry(NoBackoff(), 0),
@@ -299,6 +319,10 @@ async def risks(link: RedisLink) -> list[str]:
     """Return what of a server's settings may lose threads, a sentence each. Raises StoreUnavailable."""
     memory, disk = await link.info("memory"), await link.info("persistence")
     found: list[str] = []
+    if not memory:
+        found.append(
+            "The Redis user may not ask for INFO: whether settings lose threads is not known, and no replica is waited for. Allow it +info."
+        )
     policy = memory.get("maxmemory_policy", "noeviction")
     if policy != "noeviction" and int(memory.get("maxmemory", 0)):
         found.append(f"Redis drops threads when its memory is full (maxmemory-policy is {policy}): set it to noeviction.")

@@ -75,7 +75,7 @@ async def recent(link: RedisLink, workspace: str | None, cutoff: str) -> AsyncGe
         keys = [keys_of(thread_id) for thread_id in ids]
         asked = [[("HGETALL", one[0]), ("LLEN", one[1]), ("LLEN", one[4])] for one in keys]
         told = await link.pipe([command for commands in asked for command in commands])
-        rows = [(Head.of(fields), landed + waiting) for fields, landed, waiting in zip(*[iter(told)] * 3, strict=True) if fields]
+        rows = [(Head.of(fields), landed + waiting) for fields, landed, waiting in zip(*[iter(told)] * 3, strict=True) if "made" in fields]
         for head, count in sorted(rows, key=lambda row: (row[0].updated, row[0].made), reverse=True):
             if head.updated >= cutoff:
                 yield head, count

@@ -29,9 +29,9 @@ local function missing()
 end
 local function kept(ttl)
   for _, key in ipairs(KEYS) do
-    if tonumber(ttl) > 0 and key ~= gone then redis.call('PEXPIRE', key, ttl) end
+    if key ~= gone and tonumber(ttl) > 0 then redis.call('PEXPIRE', key, ttl) end
+    if key ~= gone and tonumber(ttl) == 0 then redis.call('PERSIST', key) end
   end
-  if tonumber(ttl) == 0 then redis.call('PERSIST', files) end
 end
 -- Of the turns up to `last`, the newest of which those of whole exchanges say so many bytes together, and those before them that belong
 -- to no exchange. What is kept of a turn beside its words takes some 300 bytes.

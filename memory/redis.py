@@ -24,7 +24,7 @@ from conversation.threads import FoundInSome, NewTurn, Started, Thread, ThreadSu
 from memory import _redis_scripts as scripts
 from memory._redis_answers import checked, gone
 from memory._redis_client import RedisLink, risks
-from memory._redis_lists import Head, entries, holding, of_workspace, recent, score
+from memory._redis_lists import Head, entries, holding, of_workspace, recent
 from memory._redis_owner import Heartbeat
 from memory._redis_turns import Kept, Said, contents, numbered, row, written
 from memory._search import snippet, words_of
@@ -37,6 +37,9 @@ _KEPT_SECONDS = 86_400
 """How much longer than its time to live a thread's keys are kept, since its time is counted by the clocks of clients."""
 _EXCHANGE_SECONDS = 30 * 86_400
 """How long it is known which thread an exchange is in: somebody may still repeat it."""
+_THREADS = uuid.uuid5(uuid.NAMESPACE_URL, "parley:threads")
+_SWEPT = 10
+"""Threads, those used longest ago, of which each new one looks whether they are still there."""
 MOST_SEARCHED = 2_000
 """Threads, the ones used last: there is no index of words in Redis."""
 MOST_SEARCHED_BYTES = 64 * 1024 * 1024
@@ -116,6 +119,7 @@ class RedisThreadStore:
         owner, now = await self._owners.mine(), given.at.now
         await self._put(target, contents([given.turn]))
         asked = written(given.turn, uid=f"{given.exchange}:0", exchange_id=given.exchange, at=now)
+        self._pending[given.exchange] = target
         beginning = partial(
             self._link.script,
             scripts.BEGIN,
@@ -124,10 +128,9 @@ class RedisThreadStore:
             *("" if one is None else one for one in (expected, given.recent)),
         )
         answer = await beginning()
-        if tuple(answer) == scripts.UNKNOWN and target != given.thread_id:  # it had been claimed, and was lost before it was made
+        if tuple(answer) == scripts.UNKNOWN and target != given.thread_id:  # a server that was replaced has lost it
             await self._made(given)
             answer = await beginning()
-        self._pending[given.exchange] = target
         thread = await self._shown(target, answer)
         await self._index(given.exchange, thread.id, thread.workspace, thread.updated)
         return Started(exchange_id=given.exchange, thread=thread)
@@ -191,6 +194,10 @@ class RedisThreadStore:
         if thread_id is not None:
             await self._link.script(scripts.INTERRUPT, scripts.keys_of(thread_id), exchange)
         self._pending.pop(exchange, None)
+
+    def leave(self, exchange_id: str) -> None:
+        """Let an exchange stay pending that somebody else will land."""
+        self._pending.pop(clean(exchange_id), None)
 
     async def append(self, thread_id: str, turn: NewTurn, *, uid: str) -> Turn:
         known, own, at = parse_thread_id(thread_id), clean(uid), self._now()
@@ -274,7 +281,7 @@ class RedisThreadStore:
             raise ThreadConflict(f"The thread stands at turn {last}, not at turn {given.expected_seq}.")
         if given.branch_from is not None and not 1 <= given.branch_from <= last:
             raise InvalidInput(f"branch_from is {given.branch_from}, but the thread has the turns 1 to {last}.")
-        thread_id, copied = await self._claimed(given.exchange), landed[: given.branch_from or 0]
+        thread_id, copied = new_thread_id(given.exchange), landed[: given.branch_from or 0]
         head = await self._entered(
             thread_id, title_of(given.turn.content), given.workspace, given.at, given.thread_id, given.branch_from
         )
@@ -287,21 +294,24 @@ class RedisThreadStore:
         thread, _ = await self._read(thread_id)
         return [turn for turn in thread.turns if turn.state != "pending"]
 
-    async def _claimed(self, exchange: str) -> str:
-        """Return the id of the thread an exchange begins: of two that begin it at once both have the same."""
-        mine, key = str(uuid.uuid4()), _exchange_key(exchange)
-        answers = await self._link.pipe([("SET", key, mine, "NX", "EX", _EXCHANGE_SECONDS), ("GET", key)])
-        return str(answers[1])
-
     async def _entered(
         self, thread_id: str, title: str, workspace: str, at: Instant, parent: str | None = None, parent_seq: int | None = None
     ) -> dict[str, str | int]:
         """Enter a thread that is about to be made into the lists, and return its fields."""
         entered = entries(thread_id, workspace, at.now)
-        over = [("ZREMRANGEBYSCORE", key, "-inf", score(at.cutoff)) for _, key, *_ in entered] if self._ttl_days else []
-        answers = await self._link.pipe([("INCR", _ORDER), *over, *entered])
+        answers = await self._link.pipe([("INCR", _ORDER), *entered, *(("ZRANGE", key, 0, _SWEPT - 1) for _, key, *_ in entered)])
+        await self._sweep({str(key): ids for (_, key, *_), ids in zip(entered, answers[-len(entered) :], strict=True)})
         named = {"id": thread_id, "title": title, "workspace": workspace, "created": at.now, "updated": at.now, "made": int(answers[0])}
         return {**named, **({"parent_id": parent, "parent_seq": parent_seq or 0} if parent is not None else {})}
+
+    async def _sweep(self, oldest: Mapping[str, Sequence[str]]) -> None:
+        """Take from the lists those of the threads used longest ago that are gone: each machine may keep threads for another time."""
+        ids = list(dict.fromkeys(one for found in oldest.values() for one in found))
+        there = await self._link.pipe([("EXISTS", scripts.keys_of(one)[0]) for one in ids])
+        gone_ids = {one for one, is_there in zip(ids, there, strict=True) if not is_there}
+        removed = [("ZREM", key, one) for key, found in oldest.items() for one in found if one in gone_ids]
+        if removed:
+            await self._link.pipe(removed)
 
     async def _make(self, thread_id: str, head: dict[str, str | int], turns: Sequence[Turn]) -> None:
         """Make a thread of turns of another."""
@@ -320,7 +330,8 @@ class RedisThreadStore:
 
     async def _read(self, thread_id: str, recent: int | None = None) -> tuple[Thread, builtins.list[str]]:
         """Return a thread, and those of its pending exchanges whose process is gone."""
-        answer = await self._link.script(scripts.LOAD, scripts.keys_of(thread_id), self._now().cutoff, "" if recent is None else recent)
+        keys, size = scripts.keys_of(thread_id), "" if recent is None else recent
+        answer = await self._link.script(scripts.LOAD, keys, self._now().cutoff, size, bulk=recent is None)
         thread = await self._shown(thread_id, answer)
         pending = [turn.exchange_id for turn in thread.turns if turn.state == "pending"]
         return thread, await self._dead(zip(pending, (known for known, _ in answer[3]), strict=True))
@@ -348,7 +359,7 @@ class RedisThreadStore:
         names = list(dict.fromkeys(name for one in kept for name in one.files))
         if not names:
             return {}
-        found = dict(zip(names, await self._link.call("HMGET", scripts.keys_of(thread_id)[5], *names), strict=True))
+        found = dict(zip(names, await self._link.call("HMGET", scripts.keys_of(thread_id)[5], *names, bulk=True), strict=True))
         if None in found.values():
             checked(await self._link.script(scripts.LOAD, scripts.keys_of(thread_id), "", 0))  # it may have been deleted meanwhile
             log.error("Redis has lost files of the thread %s; its turns are shown without them", thread_id)
@@ -394,6 +405,11 @@ class RedisThreadStore:
     @property
     def _ttl_ms(self) -> int:
         return 0 if self._ttl_days is None else int((self._ttl_days * 86_400 + _KEPT_SECONDS) * 1_000)
+
+
+def new_thread_id(exchange: str) -> str:
+    """Return the id of the thread an exchange begins: whoever begins it, here or while Redis is away, begins the same one."""
+    return str(uuid.uuid5(_THREADS, exchange))
 
 
 def _parsed(text: str) -> list[Kept]:

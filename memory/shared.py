@@ -13,9 +13,9 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from conversation.spending import Account, Rows, Spent
 from memory._home import private_folder
 from memory._redis_client import RedisLink
 from memory._redis_scripts import PREFIX
-from memory.health import Keeper, State
+from memory.health import Hold, Keeper, State
 from memory.ledger import SpendLedger
 
 log = logging.getLogger(__name__)
@@ -93,15 +93,29 @@ class Shared:
         day = time.strftime("%Y-%m-%d", time.gmtime(self._asked_at))
         with suppress(StoreError):
             told, mine = await self.link.call("HGETALL", _HEALTH), self.name()
-            self.states = {home: state for home, text in told.items() if home != mine and (state := self._state(text)) is not None}
+            ahead = self._ahead(await self.link.call("TIME"))
+            found = {home: self._state(text, ahead) for home, text in told.items() if home != mine}
+            self.states = {home: state for home, state in found.items() if state is not None}
             rows = await self.accounts_of(await self.others(), day)
             self.spent = {day: sum(spent.usd for _, spent in rows)}
 
-    def _state(self, text: str) -> State | None:
+    def _ahead(self, time_there: Sequence[str | int]) -> float:
+        """Return how many seconds our clock is ahead of that of Redis, by which machines whose clocks differ understand each other."""
+        seconds, microseconds = (int(part) for part in time_there)
+        return self.clock() - seconds - microseconds / 1_000_000
+
+    async def tell_health(self, state: State) -> None:
+        """Tell what this folder knows of providers. Raises StoreError."""
+        ahead = self._ahead(await self.link.call("TIME"))
+        told = {"at": self.clock(), "ahead": ahead, "state": _STATE.dump_python(state, mode="json")}
+        await self.link.call("HSET", _HEALTH, self.name(), json.dumps(told))
+
+    def _state(self, text: str, ahead: float) -> State | None:
         try:
             told = json.loads(text)
-            is_fresh = self.clock() - float(told["at"]) < _STALE_SECONDS
-            return _STATE.validate_python(told["state"]) if is_fresh else None
+            later = ahead - float(told["ahead"])
+            is_fresh = self.clock() - float(told["at"]) - later < _STALE_SECONDS
+            return _later(_STATE.validate_python(told["state"]), later) if is_fresh else None
         except (ValueError, KeyError, TypeError, ValidationError):
             return None
 
@@ -172,11 +186,23 @@ class SharedHealth:
         result = self._own.change(work)
 
         async def send() -> None:
-            told = {"at": self._shared.clock(), "state": _STATE.dump_python(self._own.read(), mode="json")}
-            await self._shared.link.call("HSET", _HEALTH, self._shared.name(), json.dumps(told))
+            await self._shared.tell_health(self._own.read())
 
         self._shared.tell("the health of providers", send)
         return result
+
+
+def _later(state: State, seconds: float) -> State:
+    """Return the state with all its times so many seconds later."""
+
+    def held(holds: Mapping[str, Hold]) -> dict[str, Hold]:
+        return {name: replace(hold, until=hold.until + seconds) for name, hold in holds.items()}
+
+    breakers = {
+        name: breaker if breaker.open_until is None else replace(breaker, open_until=breaker.open_until + seconds)
+        for name, breaker in state.breakers.items()
+    }
+    return State(breakers, held(state.parked), held(state.aside))
 
 
 def merged(own: State, others: list[State]) -> State:

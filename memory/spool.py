@@ -30,7 +30,7 @@ from memory._home import private_folder
 from memory._redis_client import RedisLink
 from memory._redis_turns import Said
 from memory._sql import Clock, clean, stamp
-from memory.redis import RedisThreadStore
+from memory.redis import RedisThreadStore, new_thread_id
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -91,8 +91,8 @@ class Spool:
             return Said.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             return None
-        except ValidationError:
-            log.error("the spool holds a file that cannot be read; it is kept as %s.broken", name)
+        except (ValidationError, OSError):
+            log.error("the spool holds a file that cannot be read; it is kept as %s.broken", path.stem)
             path.replace(path.with_suffix(".broken"))
             return None
 
@@ -190,7 +190,10 @@ class SpoolingThreadStore:
         except StoreUnavailable as error:
             if branch_from is not None or expected_seq is not None or self._link.is_closed:
                 raise
-            thread = _new(turn, clean(workspace), at) if thread_id is None else await self._last_known(parse_thread_id(thread_id), error)
+            if thread_id is None:
+                thread = _new(new_thread_id(exchange), turn, clean(workspace), at)
+            else:
+                thread = await self._last_known(parse_thread_id(thread_id), error)
             begun = _Begun(Started(exchange_id=exchange, thread=thread), turn, at, offline=True)
         self._begun[exchange] = begun
         self._know(begun.started.thread)
@@ -200,12 +203,14 @@ class SpoolingThreadStore:
         return begun.started
 
     async def _last_known(self, thread_id: str, error: StoreUnavailable) -> Thread:
-        """Return a thread as it can still be read, or as this process saw it last. Raises `error` when there is neither."""
-        with suppress(StoreError):  # it may be writing alone that Redis refuses
-            return await self._store.load(thread_id)
-        if thread_id not in self._threads:
+        """Return a thread as it can still be read, with what this process has said on it since. Raises `error` when there is neither."""
+        known = self._threads.get(thread_id)
+        with suppress(StoreError, CallerError):  # it may be writing alone that Redis refuses
+            loaded = await self._store.load(thread_id)
+            return loaded if known is None else _with_later(loaded, known)
+        if known is None:
             raise error
-        return self._threads[thread_id]
+        return known
 
     async def complete(self, exchange_id: str, answers: Sequence[NewTurn]) -> tuple[Turn, ...]:
         exchange = clean(exchange_id)
@@ -217,9 +222,11 @@ class SpoolingThreadStore:
             turns = await self._completed(begun, said, answers)
         except StoreUnavailable as error:
             await asyncio.to_thread(self._keep, said, error)
+            self._store.leave(exchange)
             self._begun.pop(exchange, None)
             self._kept.add(exchange)
-            self._know(_with(begun.started.thread, said.as_turns(begun.started.thread)))
+            known = self._threads.get(said.thread_id, begun.started.thread)
+            self._know(_with(known, said.as_turns(known)))
             self._tend()
             raise NotSavedYet(f"{error.message} It is kept in PARLEY_HOME and saved when Redis is back.", hint=error.hint) from None
         self._begun.pop(exchange, None)
@@ -238,8 +245,15 @@ class SpoolingThreadStore:
             await self._store.land(said)
             turns, is_copied = await self._store.completed(said.exchange_id, answers)
         if not is_copied:
-            await asyncio.to_thread(self._spool.put, said, is_stored=True)
+            await self._keep_for_replica(said)
         return turns
+
+    async def _keep_for_replica(self, said: Said) -> None:
+        """Keep an exchange that Redis has and a replica may not have."""
+        try:
+            await asyncio.to_thread(self._spool.put, said, is_stored=True)
+        except OSError as problem:
+            log.error("the spool takes nothing, and no replica has an exchange that Redis has: %s", problem.strerror)
 
     def _keep(self, said: Said, error: StoreUnavailable) -> None:
         """Keep an exchange in the spool. Raises `error` when even that fails."""
@@ -335,11 +349,16 @@ class SpoolingThreadStore:
         """Land what waits in the spool; False when another process is doing that. Raises StoreError and OSError."""
         with self._spool.alone() as alone:
             for name in self._spool.waiting() if alone else ():
-                said = await asyncio.to_thread(self._spool.get, name)
-                if said is None or await self._landed(said):
-                    self._spool.drop(name)
-                else:
-                    self._spool.stored(name)
+                try:
+                    said = await asyncio.to_thread(self._spool.get, name)
+                    if said is None or await self._landed(said):
+                        self._spool.drop(name)
+                    else:
+                        self._spool.stored(name)
+                except StoreUnavailable:
+                    if self._link.is_away:
+                        raise
+                    # This one cannot be had, such as while Redis is nearly full: it holds up no other.
         return alone
 
     async def _copy_all(self) -> None:
@@ -370,7 +389,7 @@ class SpoolingThreadStore:
         while is_left:
             await asyncio.sleep(_AGAIN_SECONDS)
             try:
-                await self._link.call("PING")  # over an old connection, it finds out that another server has taken over
+                await self._link.ping()  # over an old connection, it finds out that another server has taken over
                 await self._land_recent_again()
                 async with self._landing:
                     await self._land_all()
@@ -380,15 +399,15 @@ class SpoolingThreadStore:
                 continue
 
     async def _land_recent_again(self) -> None:
-        """Land the last exchanges again when a connection broke meanwhile."""
-        while self._recent and self._tick() - self._recent[0][0] > _RECENT_SECONDS:
-            self._recent.popleft()
+        """Land the last exchanges again when a connection broke meanwhile, however long that took to be noticed."""
         breaks = self._link.breaks
         if self._broke:
             for _, said in list(self._recent):
                 if not await self._landed(said):
-                    await asyncio.to_thread(self._spool.put, said, is_stored=True)
+                    await self._keep_for_replica(said)
         self._breaks = breaks
+        while self._recent and self._tick() - self._recent[0][0] > _RECENT_SECONDS:
+            self._recent.popleft()
 
     def _know(self, thread: Thread) -> None:
         self._threads[thread.id] = _with_earlier(thread, self._threads.get(thread.id))
@@ -397,8 +416,8 @@ class SpoolingThreadStore:
             self._threads.popitem(last=False)
 
 
-def _new(turn: NewTurn, workspace: str, at: str) -> Thread:
-    return Thread(id=str(uuid.uuid4()), title=title_of(turn.content), workspace=workspace, created=at, updated=at)
+def _new(thread_id: str, turn: NewTurn, workspace: str, at: str) -> Thread:
+    return Thread(id=thread_id, title=title_of(turn.content), workspace=workspace, created=at, updated=at)
 
 
 def _with_earlier(thread: Thread, known: Thread | None) -> Thread:
@@ -409,6 +428,15 @@ def _with_earlier(thread: Thread, known: Thread | None) -> Thread:
     earlier = [turn for turn in known.turns if turn.state != "pending" and turn.seq not in there and turn.seq < max(there)]
     turns = sorted((*earlier, *thread.turns), key=lambda turn: turn.seq)
     return thread.model_copy(update={"turns": tuple(turns), "earlier": thread.earlier - len(earlier)})
+
+
+def _with_later(thread: Thread, known: Thread) -> Thread:
+    """Return the thread with what is known to have been said since, in the order it will land."""
+    there = {turn.uid for turn in thread.turns}
+    landed = [turn for turn in thread.turns if turn.state != "pending"]
+    later = [turn for turn in known.landed if turn.uid not in there]
+    first = 1 + max((turn.seq for turn in landed), default=0)
+    return _with(thread, [turn.model_copy(update={"seq": seq}) for seq, turn in enumerate(later, first)]) if later else thread
 
 
 def _with(thread: Thread, turns: Sequence[Turn]) -> Thread:

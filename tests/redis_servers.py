@@ -29,7 +29,7 @@ SLOTS = 16_384
 BUS = 10_000  # a cluster's nodes talk on their port and this: https://redis.io/docs/latest/operate/oss_and_stack/management/scaling/
 DEBIAN = Path(__file__).parent.parent / ".redis" / "bin" / "redis-server"  # from scripts/install-redis
 DURABLE: Mapping[str, object] = {"save": "", "appendonly": True, "appendfsync": "everysec"}
-LIMITED = "~parley:* resetchannels &parley:* +@all -@admin -@dangerous"
+LIMITED = "~parley:* resetchannels &parley:* +@all -@admin -@dangerous +info"
 
 
 class Server:

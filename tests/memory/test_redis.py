@@ -204,6 +204,14 @@ def test_credentials_are_read_wherever_they_stand(url: str) -> None:
     assert (found.user, found.password, found.path) == ("u", "p@", "/run/redis.sock" if url.startswith("unix") else "")
 
 
+async def test_a_database_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with server(tmp_path / "d") as one:
+        link = RedisLink(one.url.replace("/0", "/999"))
+        with pytest.raises(StoreUnavailable, match="no database of this number"):
+            await link.call("GET", "parley:x")
+        await link.aclose()
+
+
 async def test_a_socket_file_is_an_address_too(tmp_path: Path) -> None:
     with server(tmp_path / "u", unixsocket=str(tmp_path / "s")) as one:
         assert one.runs

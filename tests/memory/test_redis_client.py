@@ -11,10 +11,10 @@ from redis import exceptions
 
 from conversation.errors import StoreUnavailable
 from memory import _redis_owner
-from memory._redis_client import RedisLink, in_our_words
+from memory._redis_client import RedisLink, in_our_words, risks
 from memory._redis_owner import Heartbeat
 from tests.memory.contract import Clock
-from tests.redis_servers import Server, acl_server, replicated, server
+from tests.redis_servers import LIMITED, Server, acl_server, replicated, server
 from tests.waiting import a_while
 
 
@@ -102,8 +102,10 @@ async def test_a_process_shows_that_it_is_alive_until_it_ends(redis: Server, par
 
 
 async def test_where_redis_does_not_say_how_long_it_is_up_a_process_without_a_sign_is_dead(tmp_path: Path, parley_home: Path) -> None:
-    with acl_server(tmp_path / "acl") as one:
+    with acl_server(tmp_path / "acl", LIMITED.removesuffix(" +info")) as one:
         link = RedisLink(one.url)
+        (risk,) = await risks(link)
+        assert "Allow it +info." in risk
         heart = Heartbeat(link, parley_home)
         assert await heart.is_dead("elsewhere/someone")
         await heart.aclose()

@@ -52,6 +52,15 @@ async def spoken(store: ThreadStore, text: str, thread_id: str | None) -> str | 
     return started.thread.id
 
 
+async def emptied(spool: Spool) -> None:
+    """Wait until nothing is kept any more."""
+    for _ in range(100):
+        if not spool.names():
+            return
+        await a_while(0.1)
+    assert spool.names() == []
+
+
 async def landed(store: ThreadStore, thread_id: str) -> list[str]:
     return [turn.content for turn in (await store.load(thread_id)).landed]
 
@@ -207,11 +216,28 @@ async def test_a_failover_within_a_cluster_loses_nothing_that_was_acknowledged(t
         await through_a_failover(store, threads, failover)
 
 
+async def test_answers_that_come_while_a_part_of_a_cluster_is_down_are_kept(tmp_path: Path, parley_home: Path, opened: Open) -> None:
+    with cluster(tmp_path / "c", replicas=1) as nodes:
+        store = opened("redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes))
+        threads = [await say(store, f"t{number}") for number in range(20)]
+        begun = [await store.begin(user("and?"), workspace="/w", thread_id=thread_id) for thread_id in threads]
+        await emptied(Spool(parley_home / "spool"))
+        nodes[0].kill()
+        for started in begun:
+            with suppress(NotSavedYet):
+                await store.complete(started.exchange_id, [answer("so")])
+        kept = len(Spool(parley_home / "spool").waiting())
+        assert 0 < kept <= 20
+        await asyncio.to_thread(nodes[3].until, lambda: nodes[3].info("replication")["role"] == "master")
+        for number, thread_id in enumerate(threads):
+            await eventually(store, thread_id, [f"t{number}", f"t{number}!", "and?", "so"])
+
+
 async def test_what_a_replica_of_a_cluster_does_not_have_is_kept_as_well(tmp_path: Path, parley_home: Path, opened: Open) -> None:
     with cluster(tmp_path / "c", replicas=3) as nodes:
         store = opened("redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes))
         thread_id = await say(store, "one")
-        assert Spool(parley_home / "spool").names() == []
+        await emptied(Spool(parley_home / "spool"))
         for node in nodes[3:]:
             node.pause()
         try:
@@ -221,11 +247,7 @@ async def test_what_a_replica_of_a_cluster_does_not_have_is_kept_as_well(tmp_pat
             for node in nodes[3:]:
                 node.resume()
         await eventually(store, thread_id, ["one", "one!", "two", "two!"])
-        for _ in range(100):
-            if not Spool(parley_home / "spool").names():
-                break
-            await a_while(0.1)
-        assert Spool(parley_home / "spool").names() == []
+        await emptied(Spool(parley_home / "spool"))
 
 
 async def test_no_sentinel_is_forgotten_when_the_first_is_away_and_many_ask_at_once(tmp_path: Path, opened: Open) -> None:

@@ -57,7 +57,7 @@ class TestTls(Kind):
 class TestLimitedUser(Kind):
     @staticmethod
     def opened(stack: ExitStack, folder: Path) -> Place:
-        one = stack.enter_context(acl_server(folder, "~parley:* +@all -@dangerous -@admin"))
+        one = stack.enter_context(acl_server(folder))
         return one.url, (one,)
 
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import shutil
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from conversation.errors import NotSavedYet, StoreUnavailable, ThreadNotFound
 from conversation.threads import ThreadStore
 from memory import _redis_owner
+from memory._redis_client import RedisLink
+from memory.redis import RedisThreadStore
 from memory.spool import Spool, SpoolingThreadStore
-from tests.memory.contract import answer, say, user
-from tests.memory.test_redis_odd import emptied, plain, spooling
-from tests.redis_servers import Server, replicated, server
-from tests.waiting import a_while
+from tests.memory.contract import answer, attachment, say, user
+from tests.memory.test_redis_faults import emptied
+from tests.memory.test_redis_odd import plain, spooling
+from tests.redis_servers import Server, cluster, replicated, server
+from tests.waiting import a_while, until
 
 AWAY = 0.6
 """Seconds after which nobody takes Redis for away any more."""
@@ -105,7 +111,10 @@ async def test_a_replica_that_is_behind_holds_up_no_call_for_what_was_said_befor
             with pair.nodes[0].client() as keeper:
                 keeper.config_resetstat()
                 await store.load(thread_id)
-                assert "cmdstat_wait" not in keeper.info("commandstats")
+                told: Any = keeper.info("commandstats")
+                assert "cmdstat_wait" not in told
+                await asyncio.to_thread(until, lambda: "cmdstat_wait" in keeper.info("commandstats"))
+            assert len(spool.copying()) == 6, "what was said is kept while it is looked after"
         finally:
             pair.nodes[1].resume()
         await emptied(spool)
@@ -159,3 +168,187 @@ async def test_a_thread_that_is_gone_on_with_while_redis_is_away_gets_no_summary
     with pytest.raises(NotSavedYet):
         await store.complete(started.exchange_id, [answer("two!")])
     await store.append(thread_id, answer("notes"), uid="notes")
+
+
+async def test_what_was_acknowledged_survives_an_outage_longer_than_it_is_remembered(tmp_path: Path, parley_home: Path) -> None:
+    now = [0.0]
+    with server(tmp_path / "r", appendfsync="always") as one:
+        link = RedisLink(one.url)
+        threads, spool = RedisThreadStore(link, parley_home / "owners"), Spool(parley_home / "spool")
+        store = SpoolingThreadStore(threads, link, spool, tick=lambda: now[0])
+        thread_id = await say(store, "old")
+        await say(store, "new", thread_id)
+        one.kill()
+        for path in one.folder.glob("append*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        now[0] = 3600.0
+        await asyncio.to_thread(one.start)
+        await a_while(AWAY)
+        assert [turn.content for turn in (await store.load(thread_id)).landed] == ["old", "old!", "new", "new!"]
+        await store.aclose()
+
+
+async def test_an_idle_connection_to_a_part_of_a_cluster_that_lost_its_writes_is_noticed(tmp_path: Path, parley_home: Path) -> None:
+    with cluster(tmp_path / "c", appendfsync="always") as nodes:
+        store = spooling("redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes), parley_home)
+        threads = [await say(store, f"t{number}") for number in range(40)]
+        lost = nodes[1]
+        with lost.client() as keeper:
+            assert keeper.keys("parley:{*}:turns"), "some of the threads are there"
+            keeper.execute_command("FLUSHALL")
+            keeper.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        for number, thread_id in enumerate(threads):
+            assert [turn.content for turn in (await store.load(thread_id)).landed] == [f"t{number}", f"t{number}!"]
+        await store.aclose()
+
+
+async def test_calls_on_one_thread_while_redis_is_away_see_each_other(redis: Server, store: SpoolingThreadStore) -> None:
+    thread_id = await say(store, "one")
+    redis.kill()
+    first = await store.begin(user("x"), workspace="/w", thread_id=thread_id)
+    await said_while_away(store, thread_id, "y")
+    with pytest.raises(NotSavedYet):
+        await store.complete(first.exchange_id, [answer("x!")])
+    known = (await store.begin(user("z"), workspace="/w", thread_id=thread_id)).thread
+    assert [turn.content for turn in known.landed] == ["one", "one!", "y", "y!", "x", "x!"]
+    assert [turn.seq for turn in known.landed] == [1, 2, 3, 4, 5, 6]
+
+
+async def test_what_is_said_while_redis_refuses_to_write_is_gone_on_with(tmp_path: Path, parley_home: Path) -> None:
+    with server(tmp_path / "r", maxmemory_policy="noeviction") as one, one.client() as keeper:
+        store = spooling(one.url, parley_home)
+        known = await say(store, "one")
+        keeper.config_set("maxmemory", "1mb")
+        await said_while_away(store, known, "two")
+        new = await said_while_away(store, None, "new")
+        for thread_id, texts in ((known, ["one", "one!", "two", "two!"]), (new, ["new", "new!"])):
+            begun = await store.begin(user("and?"), workspace="/w", thread_id=thread_id)
+            assert [turn.content for turn in begun.thread.landed] == texts
+        keeper.config_set("maxmemory", "0")
+        await store.aclose()
+
+
+async def test_what_redis_has_is_told_as_saved_though_neither_replica_nor_spool_takes_it(tmp_path: Path, parley_home: Path) -> None:
+    with replicated(tmp_path / "pair") as pair:
+        store = spooling(pair.nodes[0].url, parley_home)
+        thread_id = await say(store, "one")
+        await emptied(Spool(parley_home / "spool"))
+        shutil.rmtree(parley_home / "spool", ignore_errors=True)
+        (parley_home / "spool").write_text("in the way")
+        pair.nodes[1].pause()
+        try:
+            await say(store, "two", thread_id)
+        finally:
+            pair.nodes[1].resume()
+        assert [turn.content for turn in (await store.load(thread_id)).landed] == ["one", "one!", "two", "two!"]
+        await store.aclose()
+
+
+async def test_what_the_spool_holds_is_not_interrupted_by_leaving(redis: Server, parley_home: Path) -> None:
+    store = spooling(redis.url, parley_home)
+    thread_id = await say(store, "one")
+    started = await store.begin(user("question"), workspace="/w", thread_id=thread_id)
+    redis.kill()
+    with pytest.raises(NotSavedYet):
+        await store.complete(started.exchange_id, [answer("answer")])
+    await asyncio.to_thread(redis.start)
+    await a_while(AWAY)
+    with Spool(parley_home / "spool").alone():  # so that leaving does not land it first
+        await store.aclose()
+    next_one = spooling(redis.url, parley_home)
+    turns = [(turn.content, turn.state) for turn in (await next_one.load(thread_id)).turns]
+    assert turns[2:] == [("question", "done"), ("answer", "done")]
+    await next_one.aclose()
+
+
+async def test_a_new_thread_whose_beginning_was_done_and_not_answered_is_one_thread(
+    redis: Server, store: SpoolingThreadStore, parley_home: Path
+) -> None:
+    await say(store, "warm")
+    with redis.client() as keeper:
+        keeper.execute_command("CLIENT PAUSE", 2_500, "WRITE")
+        begun = await store.begin(user("my one question"), workspace="/w")
+        with pytest.raises(NotSavedYet):
+            await store.complete(begun.exchange_id, [answer("the answer")])
+        await a_while(AWAY)
+        keeper.execute_command("CLIENT UNPAUSE")
+    await emptied(Spool(parley_home / "spool"))
+    found = [(one.title, one.turns) for one in await store.list(workspace=None)]
+    assert sorted(found) == [("my one question", 2), ("warm", 2)]
+
+
+async def test_a_thread_that_was_to_expire_and_is_used_without_a_time_to_live_stays(redis: Server, parley_home: Path) -> None:
+    short = RedisThreadStore(RedisLink(redis.url), parley_home / "owners", ttl_days=1)
+    long = plain(redis.url, parley_home)
+    first, second = await say(short, "one"), await say(short, "two")
+    await say(long, "and on", first)
+    with redis.client() as keeper:
+        left = {name: keeper.ttl(f"parley:{{{first}}}:{name}") for name in ("thread", "turns", "exchanges")}
+        assert set(left.values()) == {-1}
+        keeper.delete(f"parley:{{{second}}}:thread")
+        third = await say(short, "three")
+        assert set(keeper.zrange("parley:threads", 0, -1)) == {first, third}, "of those that are there, none is left out of the lists"
+    await short.aclose()
+    await long.aclose()
+
+
+@asynccontextmanager
+async def slow_line(port: int, bytes_a_second: int) -> AsyncGenerator[int]:
+    """A port of a server that is far away: what goes there and comes back takes its time."""
+
+    async def carry(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await source.read(65_536):
+                target.write(data)
+                await target.drain()
+                await a_while(len(data) / bytes_a_second)
+        target.close()
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(carry(reader, back), carry(there, writer))
+
+    line = await asyncio.start_server(connect, "127.0.0.1", 0)
+    try:
+        yield line.sockets[0].getsockname()[1]
+    finally:
+        line.close()
+
+
+async def test_files_that_take_long_to_send_and_to_fetch_are_saved(redis: Server, parley_home: Path) -> None:
+    async with slow_line(redis.port, 1_000_000) as port:
+        store = spooling(f"redis://127.0.0.1:{port}/0", parley_home)
+        item = attachment("large.txt", "x" * 2_600_000)
+        thread_id = await say(store, "look", None, item)
+        assert Spool(parley_home / "spool").names() == []
+        assert (await store.load(thread_id)).landed[0].attachments == (item,)
+        await store.aclose()
+
+
+async def test_one_that_cannot_be_landed_holds_up_no_other(redis: Server, store: SpoolingThreadStore, parley_home: Path) -> None:
+    redis.kill()
+    first = await said_while_away(store, None, "one")
+    (parley_home / "spool" / "00000000-odd.json").mkdir()
+    await asyncio.to_thread(redis.start)
+    await a_while(AWAY)
+    assert [turn.content for turn in (await store.load(first)).landed] == ["one", "one!"]
+    assert [path.name for path in (parley_home / "spool").glob("*odd*")] == ["00000000-odd.broken"]
+
+
+async def test_one_that_has_no_room_holds_up_no_other(tmp_path: Path, parley_home: Path) -> None:
+    with server(tmp_path / "r", maxmemory_policy="noeviction") as one, one.client() as keeper:
+        store, other = spooling(one.url, parley_home), plain(one.url, parley_home)
+        gone = await say(store, "gone")
+        keeper.config_set("maxmemory", "1mb")
+        room = await said_while_away(store, None, "kept")
+        await said_while_away(store, gone, "for nobody")
+        keeper.config_set("maxmemory", "0")
+        await other.delete(gone)
+        keeper.config_set("maxmemory", "1mb")
+        with pytest.raises(StoreUnavailable):
+            await store.load(room)
+        assert len(Spool(parley_home / "spool").waiting()) == 1, "the one whose thread is gone is dropped all the same"
+        keeper.config_set("maxmemory", "0")
+        assert [turn.content for turn in (await store.load(room)).landed] == ["kept", "kept!"]
+        await store.aclose()
+        await other.aclose()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,10 +17,11 @@ from memory._redis_client import RedisLink
 from memory.config import MemoryConfig
 from memory.health_file import HealthFile
 from memory.ledger import SpendLedger
-from memory.redis import RedisThreadStore
+from memory.redis import RedisThreadStore, new_thread_id
 from memory.redis_stores import stores
 from memory.spool import Spool, SpoolingThreadStore
 from tests.memory.contract import answer, attachment, said, say, user
+from tests.memory.test_redis_faults import emptied
 from tests.redis_servers import Server, replicated, server
 from tests.waiting import a_while
 
@@ -125,15 +125,6 @@ async def test_what_was_kept_for_a_thread_that_is_deleted_since_is_dropped(redis
     await other.aclose()
 
 
-async def emptied(spool: Spool) -> None:
-    """Wait until nothing is kept any more."""
-    for _ in range(100):
-        if not spool.names():
-            return
-        await a_while(0.1)
-    assert spool.names() == []
-
-
 async def test_an_exchange_that_no_replica_has_is_kept_until_one_does(tmp_path: Path, parley_home: Path) -> None:
     with replicated(tmp_path / "pair") as pair, pair.nodes[0].client() as keeper:
         store, spool = spooling(pair.nodes[0].url, parley_home), Spool(parley_home / "spool")
@@ -203,12 +194,12 @@ async def test_what_a_later_version_writes_of_a_turn_is_passed_over(redis: Serve
     await store.aclose()
 
 
-async def test_a_thread_that_was_claimed_and_lost_is_made_by_whoever_repeats_it(redis: Server, parley_home: Path) -> None:
+async def test_a_thread_that_a_server_has_lost_is_made_by_whoever_repeats_its_exchange(redis: Server, parley_home: Path) -> None:
     store = plain(redis.url, parley_home)
     thread_id = await say(store, "one")
     with redis.client() as keeper:
         for name in ("e1", "e2"):
-            keeper.set(f"parley:exchange:{name}", str(uuid.uuid4()))
+            keeper.set(f"parley:exchange:{name}", new_thread_id(name))
     made = await store.begin(user("new"), workspace="/w", exchange_id="e1")
     assert [turn.content for turn in await store.complete("e1", [answer("new!")])] == ["new", "new!"]
     assert said(await store.load(made.thread.id)) == [(1, "new", "done"), (2, "new!", "done")]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,6 +103,26 @@ async def test_failures_are_counted_by_each_machine_for_itself(machine: Make) ->
     assert there.health.admit("a", "m") is None
 
 
+async def test_machines_whose_clocks_differ_hold_a_provider_for_the_same_time(running: Server, tmp_path: Path) -> None:
+    shared: list[Shared] = []
+    for name, ahead in (("here", 3600.0), ("there", -600.0)):
+        shared.append(Shared(RedisLink(running.url), lambda name=name: name, lambda ahead=ahead: time.time() + ahead))
+    here, there = shared
+    state = State(parked={"a": Hold(here.clock() + 30, "rate limited")}, aside={"b": Hold(here.clock() + 20, "x")})
+    state.breakers["c/m"] = Breaker(3, here.clock(), here.clock() + 10)
+    state.breakers["d/m"] = Breaker(1, here.clock())
+    await here.tell_health(state)
+    there.look()
+    while there.is_looking:
+        await a_while(0.01)
+    told = there.states["here"]
+    ends = [told.parked["a"].until, told.aside["b"].until, told.breakers["c/m"].open_until or 0.0]
+    assert [round(end - there.clock()) for end in ends] == [30, 20, 10]
+    assert told.breakers["d/m"].open_until is None
+    for one in shared:
+        await one.aclose()
+
+
 async def test_news_that_are_old_or_make_no_sense_are_passed_over(machine: Make, running: Server, clock: Clock) -> None:
     here, there = machine("here"), machine("there")
     here.health.park("a", 3600)
@@ -110,7 +132,11 @@ async def test_news_that_are_old_or_make_no_sense_are_passed_over(machine: Make,
             client.hset("parley:health", f"odd {number}", text)
     await there.looked()
     assert there.health.admit("a", "m") is not None
-    clock.now += 901
+    with running.client() as client:
+        known: Any = client.hgetall("parley:health")
+        for name, text in known.items():
+            client.hset("parley:health", name, text.replace(f'"at": {clock.now}', f'"at": {clock.now - 901}'))
+    clock.now += 2
     await there.looked()
     assert there.health.admit("a", "m") is None
 
