@@ -4,7 +4,7 @@ All keys of a thread bear its id as hash tag, so that they lie on one node of a 
 under a letter for its state (d: done, i: interrupted); its number is its place in the list, so that numbers have no gaps and no two
 turns have the same. What is known of an exchange is a line of words: `p <owner> <begun>` while it is pending, then `d` or `i` with
 `<first turn> <how many>`. Every step may be repeated and then does nothing. What a thread holds is shown as its fields, its landed
-turns as lines of one text, and of each exchange under way what is known of it and what was asked; then how many turns before those
+turns as lines of some texts, and of each exchange under way what is known of it and what was asked; then how many turns before those
 were left out, and the numbers of turns that are there in spite of that.
 """
 
@@ -36,17 +36,17 @@ end
 -- Of the turns up to `last`, the newest of which those of whole exchanges say so many bytes together, and those before them that belong
 -- to no exchange. What is kept of a turn beside its words takes some 300 bytes.
 local function recent(last, size)
-  local first, rows, least = last, {}, LEAST_RECENT
+  local first, parts, least = last, {}, LEAST_RECENT
   while first > 0 and (size > 0 or least > 0) do
     local from = math.max(first - 63, 1)
     local part = redis.call('LRANGE', turns, from - 1, first - 1)
-    for number = #part, 1, -1 do
-      rows[#rows + 1] = part[number]
-      if string.sub(part[number], 1, 1) == 'd' then
-        size = size - math.max(#part[number] - 300, 1)
+    for _, row in ipairs(part) do
+      if string.sub(row, 1, 1) == 'd' then
+        size = size - math.max(#row - 300, 1)
         least = least - 1
       end
     end
+    table.insert(parts, 1, table.concat(part, '\\n'))
     first = from - 1
   end
   local found, numbers = {}, {}
@@ -56,7 +56,7 @@ local function recent(last, size)
       found[#found + 1] = redis.call('LINDEX', turns, number - 1)
     end
   end
-  for number = #rows, 1, -1 do found[#found + 1] = rows[number] end
+  for _, part in ipairs(parts) do found[#found + 1] = part end
   return found, first, numbers
 end
 local function shown(last, without, size)
@@ -66,10 +66,8 @@ local function shown(last, without, size)
       waiting[#waiting + 1] = {redis.call('HGET', exchanges, id), redis.call('HGET', asked, id)}
     end
   end
-  local rows, first, numbers = {}, 0, {}
-  if last > 0 and size == '' then rows = redis.call('LRANGE', turns, 0, last - 1) end
-  if last > 0 and size ~= '' then rows, first, numbers = recent(last, tonumber(size)) end
-  return {'ok', redis.call('HGETALL', thread), table.concat(rows, '\\n'), waiting, first, numbers}
+  local rows, first, numbers = recent(last, size == '' and math.huge or tonumber(size))
+  return {'ok', redis.call('HGETALL', thread), rows, waiting, first, numbers}
 end
 local function alone(numbers)
   if numbers ~= '' then redis.call('HSET', exchanges, ' alone', numbers) end

@@ -13,7 +13,7 @@ from conversation.messages import Frozen, Usage
 from conversation.threads import Attachment, NewTurn, Started, Thread, Turn, TurnState
 
 _UNSAID = {name: field.default for name, field in NewTurn.model_fields.items() if not field.is_required()}
-_NAMES = Turn.model_fields.keys()
+_NAMES = frozenset(Turn.model_fields)
 _STATES: Mapping[str, TurnState] = {"d": "done", "i": "interrupted"}
 
 
@@ -42,7 +42,7 @@ class Kept:
         self._state: TurnState = state
         self._files: Sequence[tuple[str, Literal["text", "image"], str, str]] = fields.pop("files", ())
         # A later version of Parley on another machine may write more of a turn.
-        self._fields = fields if fields.keys() <= _NAMES else {name: fields[name] for name in fields.keys() & _NAMES}
+        self._fields = fields if _NAMES.issuperset(fields) else {name: fields[name] for name in fields.keys() & _NAMES}
 
     @classmethod
     def said(cls, text: str, state: TurnState) -> Kept:

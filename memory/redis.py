@@ -339,7 +339,7 @@ class RedisThreadStore:
     async def _shown(self, thread_id: str, answer: Sequence[Any]) -> Thread:
         """Return the thread that a script has shown."""
         _, fields, rows, waiting, left, numbers = checked(answer)
-        heavy = len(rows) > _LARGE
+        heavy = sum(map(len, rows)) > _LARGE
         kept = await asyncio.to_thread(_parsed, rows) if heavy else _parsed(rows)
         kept += [Kept.said(asked, "pending") for _, asked in waiting]
         files, before = await self._files(thread_id, kept), len(numbers)
@@ -412,8 +412,8 @@ def new_thread_id(exchange: str) -> str:
     return str(uuid.uuid5(_THREADS, exchange))
 
 
-def _parsed(text: str) -> list[Kept]:
-    return Kept.all_landed(text.split("\n")) if text else []
+def _parsed(texts: Iterable[str]) -> list[Kept]:
+    return Kept.all_landed([row for text in texts for row in text.split("\n")])
 
 
 def _exchange_key(exchange: str) -> str:
