@@ -296,15 +296,22 @@ async def test_a_thread_that_was_to_expire_and_is_used_without_a_time_to_live_st
 async def slow_line(port: int, bytes_a_second: int) -> AsyncGenerator[int]:
     """A port of a server that is far away: what goes there and comes back takes its time."""
 
+    carrying: set[asyncio.Task[None] | None] = set()
+
     async def carry(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
-            while data := await source.read(65_536):
-                target.write(data)
-                await target.drain()
-                await a_while(len(data) / bytes_a_second)
-        target.close()
+        try:
+            with suppress(ConnectionError):
+                while data := await source.read(65_536):
+                    target.write(data)
+                    await target.drain()
+                    await a_while(len(data) / bytes_a_second)
+        finally:
+            target.close()
+            with suppress(ConnectionError):
+                await target.wait_closed()
 
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        carrying.add(asyncio.current_task())
         there, back = await asyncio.open_connection("127.0.0.1", port)
         await asyncio.gather(carry(reader, back), carry(there, writer))
 
@@ -313,6 +320,7 @@ async def slow_line(port: int, bytes_a_second: int) -> AsyncGenerator[int]:
         yield line.sockets[0].getsockname()[1]
     finally:
         line.close()
+        await asyncio.gather(*(task for task in carrying if task is not None))
 
 
 async def test_files_that_take_long_to_send_and_to_fetch_are_saved(redis: Server, parley_home: Path) -> None:
