@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 from redis import exceptions
+from redis.crc import key_slot
 
 from conversation.errors import StoreUnavailable
 from memory import _redis_owner
+from memory import _redis_scripts as scripts
 from memory._redis_client import RedisLink, in_our_words, risks
 from memory._redis_owner import Heartbeat
 from tests.memory.contract import Clock
-from tests.redis_servers import LIMITED, Server, acl_server, replicated, server
+from tests.redis_servers import LIMITED, Server, acl_server, cluster, replicated, server
 from tests.waiting import a_while
 
 
@@ -122,3 +124,17 @@ async def test_a_process_that_can_lock_nothing_is_known_by_its_sign(redis: Serve
     await link.aclose()
     monkeypatch.setattr(_redis_owner, "BOOT_ID", tmp_path / "none")
     assert Heartbeat(link, tmp_path).place() == Heartbeat(link, tmp_path).place()
+
+
+async def test_a_part_of_a_cluster_that_is_down_is_tried_and_told(tmp_path: Path) -> None:
+    with cluster(tmp_path / "c", replicas=1) as nodes:
+        hosts = ",".join(f"127.0.0.1:{node.port}" for node in nodes)
+        link = RedisLink(f"redis+cluster://{hosts}", clock=lambda: 0.0)  # so that it is not asked again who follows whom
+        led = next(keys for keys in (scripts.keys_of(str(number)) for number in range(1_000)) if key_slot(keys[0].encode()) < 16_384 // 3)
+        found, _ = await link.replicated(scripts.INTERRUPT, led, "none", within_ms=5_000)
+        assert found == ["ok"] and link.breaks == 0
+        nodes[0].kill()
+        with pytest.raises(StoreUnavailable):
+            await link.replicated(scripts.INTERRUPT, led, "none", within_ms=100)
+        assert link.breaks == 3
+        await link.aclose()
