@@ -143,6 +143,9 @@ class RedisLink:
         self._clients.clear()
         for one in (*clients, *(client.sentinels for client in clients if hasattr(client, "sentinels"))):
             await one.aclose()
+            if _is_cluster(one):  # it closes nothing when it was about to look for its nodes anew
+                for nodes in ("nodes_cache", "startup_nodes"):
+                    await one.nodes_manager.aclose(nodes)
 
     # --- underneath ------------------------------------------------------------------------------------------------
 
@@ -181,7 +184,7 @@ class RedisLink:
         left = _TRIES
         while True:
             try:
-                return await work(client)
+                return await _unclosed(work(client))
             except (Broken, Silent) as error:
                 if _is_refusal(error):
                     raise
@@ -238,6 +241,18 @@ async def _info(client: Any, section: str, **where: Any) -> dict[str, Any]:
         return await client.execute_command("INFO", section, **where)
     except NoPermissionError:
         return {}
+
+
+async def _unclosed(work: Awaitable[T]) -> T:
+    """Return what `work` returns, and take for broken what the library closes in one task while it writes to it in another."""
+    from redis.exceptions import ConnectionError as Broken
+
+    try:
+        return await work
+    except AttributeError as error:
+        if error.obj is not None:
+            raise
+        raise Broken("closed by another task") from None
 
 
 async def _piped(pipeline: Any, commands: Sequence[Command]) -> list[Any]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import exceptions
+from redis.asyncio.connection import AbstractConnection
 from redis.crc import key_slot
 
 from conversation.errors import StoreUnavailable
@@ -138,3 +140,27 @@ async def test_a_part_of_a_cluster_that_is_down_is_tried_and_told(tmp_path: Path
             await link.replicated(scripts.INTERRUPT, led, "none", within_ms=100)
         assert link.breaks == 3
         await link.aclose()
+
+
+async def test_a_connection_that_another_task_closes_while_it_is_written_to_is_a_break(
+    redis: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = RedisLink(redis.url)
+    await link.call("SET", "parley:x", "y")
+    send, closed = AbstractConnection._send_packed_command, [True]  # pyright: ignore[reportPrivateUsage]
+
+    async def close_first(self: AbstractConnection, command: Any) -> None:
+        if closed and closed.pop():
+            await self.disconnect(nowait=True)
+        await send(self, command)
+
+    monkeypatch.setattr(AbstractConnection, "_send_packed_command", close_first)
+    assert await link.call("GET", "parley:x") == "y" and link.breaks == 1
+    monkeypatch.undo()
+
+    async def wrong(client: Any) -> None:
+        client.nothing_of_the_kind  # noqa: B018
+
+    with pytest.raises(AttributeError):
+        await link._with(wrong)  # pyright: ignore[reportPrivateUsage]
+    await link.aclose()
