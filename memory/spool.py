@@ -225,12 +225,12 @@ class SpoolingThreadStore:
             self._store.leave(exchange)
             self._begun.pop(exchange, None)
             self._kept.add(exchange)
-            known = self._threads.get(said.thread_id, begun.started.thread)
+            known = self._as_known(begun)
             self._know(_with(known, said.as_turns(known)))
             self._tend()
             raise NotSavedYet(f"{error.message} It is kept in PARLEY_HOME and saved when Redis is back.", hint=error.hint) from None
         self._begun.pop(exchange, None)
-        self._know(_with(begun.started.thread, turns))
+        self._know(_with(self._as_known(begun), turns))
         self._recent.append((self._tick(), said))
         self._tend()
         return turns
@@ -408,6 +408,10 @@ class SpoolingThreadStore:
         self._breaks = breaks
         while self._recent and self._tick() - self._recent[0][0] > _RECENT_SECONDS:
             self._recent.popleft()
+
+    def _as_known(self, begun: _Begun) -> Thread:
+        """Return the thread of an exchange with what others have landed in it since that began."""
+        return self._threads.get(begun.started.thread.id, begun.started.thread)
 
     def _know(self, thread: Thread) -> None:
         self._threads[thread.id] = _with_earlier(thread, self._threads.get(thread.id))

@@ -220,6 +220,16 @@ async def test_calls_on_one_thread_while_redis_is_away_see_each_other(redis: Ser
     assert [turn.seq for turn in known.landed] == [1, 2, 3, 4, 5, 6]
 
 
+async def test_calls_that_were_at_once_before_redis_went_away_are_both_known(redis: Server, store: SpoolingThreadStore) -> None:
+    thread_id = await say(store, "one")
+    first = await store.begin(user("x"), workspace="/w", thread_id=thread_id)
+    await say(store, "y", thread_id)
+    await store.complete(first.exchange_id, [answer("x!")])
+    redis.kill()
+    known = (await store.begin(user("z"), workspace="/w", thread_id=thread_id)).thread
+    assert [(turn.seq, turn.content) for turn in known.landed] == [(1, "one"), (2, "one!"), (3, "y"), (4, "y!"), (5, "x"), (6, "x!")]
+
+
 async def test_what_is_said_while_redis_refuses_to_write_is_gone_on_with(tmp_path: Path, parley_home: Path) -> None:
     with server(tmp_path / "r", maxmemory_policy="noeviction") as one, one.client() as keeper:
         store = spooling(one.url, parley_home)
