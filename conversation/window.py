@@ -116,7 +116,7 @@ def _condensed(view: Sequence[Turn], history: Sequence[Turn]) -> list[Warned]:
     by = f" with notes by {view[0].provider}/{view[0].model}" if view[0].model else ""
     said = f"Turns 1 to {upto} were sent as a summary{by}: the thread is too long for the model's window. They stay in the thread in full."
     shown = {item.path for turn in view for item in turn.attachments}
-    seen = (path for path in (*files_of(view[0]), *paths_in(turn for turn in history if turn.seq <= upto)))
+    seen = (*files_of(view[0]), *paths_in(turn for turn in history if turn.seq <= upto))
     if gone := [*dict.fromkeys(label(path) for path in seen if path not in shown)]:
         said += f" Files that were shown in them were not sent again: {_listed(gone)}."
     return [Warned(code="condensed", message=said)]
