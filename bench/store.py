@@ -15,8 +15,9 @@ from urllib.parse import urldefrag
 from bench.redis import redis_server
 from conversation.threads import NewTurn, ThreadStore
 from memory._redis_client import RedisLink
+from memory._spool_folder import Spool
 from memory.redis import RedisThreadStore
-from memory.spool import Spool, SpoolingThreadStore
+from memory.spool import SpoolingThreadStore
 from memory.sqlite import SqliteThreadStore
 
 PATIENCE_S = 60.0

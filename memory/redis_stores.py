@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import cache, partial
 
 from memory._redis_client import RedisLink
+from memory._spool_folder import Spool
 from memory.config import MemoryConfig
 from memory.health import Keeper
 from memory.ledger import SpendLedger
 from memory.redis import RedisThreadStore
 from memory.shared import Shared, SharedHealth, SharedLedger, folder_name
-from memory.spool import Spool, SpoolingThreadStore
+from memory.spool import SpoolingThreadStore
 
 
 def stores(url: str, memory: MemoryConfig, ledger: SpendLedger, keeper: Keeper) -> tuple[SpoolingThreadStore, SharedLedger, SharedHealth]:

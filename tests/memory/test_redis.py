@@ -12,9 +12,10 @@ from conversation.errors import InvalidInput, NotSavedYet, StoreUnavailable
 from conversation.threads import FoundInSome
 from memory._redis_address import address_of
 from memory._redis_client import RedisLink
+from memory._spool_folder import Spool
 from memory._sql import stamp
 from memory.redis import RedisThreadStore
-from memory.spool import Spool, SpoolingThreadStore
+from memory.spool import SpoolingThreadStore
 from tests.memory.contract import TTL_DAYS, Clock, OpenStore, ThreadStoreContract, answer, attachment, said, say, user
 from tests.redis_servers import Server, server
 

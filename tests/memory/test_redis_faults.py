@@ -17,8 +17,9 @@ import pytest
 from conversation.errors import NotSavedYet, StoreError, ThreadNotFound
 from conversation.threads import ThreadStore
 from memory._redis_client import RedisLink
+from memory._spool_folder import Spool
 from memory.redis import RedisThreadStore
-from memory.spool import Spool, SpoolingThreadStore
+from memory.spool import SpoolingThreadStore
 from tests.memory.contract import answer, attachment, said, say, user
 from tests.redis_servers import cluster, replicated, server
 from tests.waiting import a_while

@@ -16,8 +16,9 @@ from conversation.errors import NotSavedYet, StoreUnavailable, ThreadNotFound
 from conversation.threads import ThreadStore
 from memory import _redis_owner
 from memory._redis_client import RedisLink
+from memory._spool_folder import Spool
 from memory.redis import RedisThreadStore
-from memory.spool import Spool, SpoolingThreadStore
+from memory.spool import SpoolingThreadStore
 from tests.memory.contract import answer, attachment, say, user
 from tests.memory.test_redis_faults import emptied
 from tests.memory.test_redis_odd import plain, spooling

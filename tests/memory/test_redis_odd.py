@@ -14,12 +14,13 @@ from conversation.errors import NotSavedYet, StoreUnavailable
 from conversation.messages import Usage
 from conversation.threads import Turn
 from memory._redis_client import RedisLink
+from memory._spool_folder import Spool
 from memory.config import MemoryConfig
 from memory.health_file import HealthFile
 from memory.ledger import SpendLedger
 from memory.redis import RedisThreadStore, new_thread_id
 from memory.redis_stores import stores
-from memory.spool import Spool, SpoolingThreadStore
+from memory.spool import SpoolingThreadStore
 from tests.memory.contract import answer, attachment, said, say, user
 from tests.memory.test_redis_faults import emptied
 from tests.redis_servers import Server, replicated, server
