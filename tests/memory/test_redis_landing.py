@@ -22,7 +22,7 @@ from memory.spool import SpoolingThreadStore
 from tests.memory.contract import answer, attachment, say, user
 from tests.memory.test_redis_faults import emptied
 from tests.memory.test_redis_odd import plain, spooling
-from tests.redis_servers import Server, cluster, replicated, server
+from tests.redis_servers import Replicated, Server, cluster, replicated, server
 from tests.waiting import a_while, until
 
 AWAY = 0.6
@@ -100,6 +100,14 @@ async def test_an_answer_whose_process_was_taken_for_dead_is_kept(
     await elsewhere.aclose()
 
 
+async def copied(pair: Replicated, home: Path) -> tuple[SpoolingThreadStore, Spool, str]:
+    """Return a store over the first of a pair, its spool, and a thread of one exchange that the replica has too."""
+    store, spool = spooling(pair.nodes[0].url, home), Spool(home / "spool")
+    thread_id = await say(store, "one")
+    await emptied(spool)
+    return store, spool, thread_id
+
+
 def waits(keeper: Redis) -> int:
     """How often a server was asked to wait for its replica."""
     told: Any = keeper.info("commandstats")
@@ -108,9 +116,7 @@ def waits(keeper: Redis) -> int:
 
 async def test_a_replica_that_is_behind_holds_up_no_call_for_what_was_said_before(tmp_path: Path, parley_home: Path) -> None:
     with replicated(tmp_path / "pair") as pair:
-        store, spool = spooling(pair.nodes[0].url, parley_home), Spool(parley_home / "spool")
-        thread_id = await say(store, "one")
-        await emptied(spool)
+        store, spool, thread_id = await copied(pair, parley_home)
         pair.nodes[1].pause()
         try:
             for number in range(6):
@@ -130,9 +136,7 @@ async def test_a_replica_that_is_behind_holds_up_no_call_for_what_was_said_befor
 
 async def test_what_lands_and_has_no_replica_yet_is_kept_for_it(tmp_path: Path, parley_home: Path) -> None:
     with replicated(tmp_path / "pair") as pair:
-        store, spool = spooling(pair.nodes[0].url, parley_home), Spool(parley_home / "spool")
-        thread_id = await say(store, "one")
-        await emptied(spool)
+        store, spool, thread_id = await copied(pair, parley_home)
         pair.nodes[0].kill()
         await said_while_away(store, thread_id, "two")
         pair.nodes[1].pause()
@@ -247,9 +251,7 @@ async def test_what_is_said_while_redis_refuses_to_write_is_gone_on_with(tmp_pat
 
 async def test_what_redis_has_is_told_as_saved_though_neither_replica_nor_spool_takes_it(tmp_path: Path, parley_home: Path) -> None:
     with replicated(tmp_path / "pair") as pair:
-        store = spooling(pair.nodes[0].url, parley_home)
-        thread_id = await say(store, "one")
-        await emptied(Spool(parley_home / "spool"))
+        store, _, thread_id = await copied(pair, parley_home)
         shutil.rmtree(parley_home / "spool", ignore_errors=True)
         (parley_home / "spool").write_text("in the way")
         pair.nodes[1].pause()
