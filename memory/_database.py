@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,20 +28,36 @@ Work = Callable[[Sql], T]
 # secure_delete: what is deleted is overwritten, so that a deleted conversation cannot be read from the file.
 _PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON", "journal_size_limit = 67108864")
 
+_IS_MENDED = "what is mended by"
 # By the class of the library's error: what is wrong, and what to do. SQLite's own words may name paths.
-_MENDED = "`parley threads restore` puts a backup into its place; without one, move it away: a new one is made on the next call."
 _FAULTS = {
     "FullError": ("{} cannot grow: the disk is full.", "Make room on the disk that holds PARLEY_HOME."),
     "ReadOnlyError": ("{} is read-only.", "Make PARLEY_HOME and the files in it writable, or point PARLEY_HOME elsewhere."),
     "CantOpenError": ("{} cannot be opened.", None),
     "PermissionsError": ("{} may not be opened.", None),
-    "CorruptError": ("{} is damaged.", _MENDED),
-    "NotADBError": ("{} is not a database.", _MENDED),
+    "CorruptError": ("{} is damaged.", _IS_MENDED),
+    "NotADBError": ("{} is not a database.", _IS_MENDED),
     "IOError": ("{} cannot be read or written: the disk refuses.", None),
 }
 STORE = "The thread store"
 _PAGES = 4096
 """Copied at a time: 16 MB."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What a file of ours holds: its name at the beginning of a sentence, its migrations, and what to do when it is damaged."""
+
+    what: str
+    migrations: Sequence[str]
+    mended: str
+
+
+THREADS = Tables(
+    STORE,
+    _schema.MIGRATIONS,
+    "`parley threads restore` puts a backup into its place; without one, move it away: a new one is made on the next call.",
+)
 
 
 class Damaged(StoreUnavailable):
@@ -57,8 +75,9 @@ class _Moved(Exception):
 class Database:
     """One SQLite file and the worker thread that alone touches it."""
 
-    def __init__(self, path: Path, *, busy_timeout_s: float = 5.0) -> None:
+    def __init__(self, path: Path, *, busy_timeout_s: float = 5.0, tables: Tables = THREADS) -> None:
         self._path = path
+        self._tables = tables
         self._busy_timeout_s = busy_timeout_s
         self._worker: ThreadPoolExecutor | None = None
         self._connection: Connection | None = None
@@ -81,7 +100,7 @@ class Database:
     def post(self, work: Work[T], *, write: bool | None) -> Future[T]:
         """Queue a transaction; nobody has to wait for it."""
         if self._closed:
-            raise StoreUnavailable("The thread store is closed.", hint="The server is shutting down.")
+            raise StoreUnavailable(f"{self._tables.what} is closed.", hint="The server is shutting down.")
         if self._worker is None:
             self._worker = ThreadPoolExecutor(1, thread_name_prefix="parley-sqlite")
         return self._worker.submit(self._run, work, write)
@@ -107,12 +126,12 @@ class Database:
                 self._drop_connection()
             except (apsw.BusyError, apsw.LockedError, BlockingIOError):
                 if time.monotonic() >= deadline:
-                    raise StoreBusy("Another process holds the thread store.", retry_after=1.0) from None
+                    raise _busy(self._tables.what) from None
                 time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - spreads the writers out, no secret
             except (apsw.Error, OSError) as error:
                 if not _only_refused(error):
                     self._drop_connection()
-                raise fault(error) from None
+                raise fault(error, self._tables.what, self._tables.mended) from None
 
     def _open(self) -> Connection:
         if self._connection is not None and self._inode == _places.inode(self._path):
@@ -124,7 +143,7 @@ class Database:
             connection = connected(self._path, busy_timeout_s=self._busy_timeout_s / 4)
             try:
                 make_private(self._path)
-                _prepare(connection)
+                _prepare(connection, self._tables)
             except BaseException:
                 connection.close()
                 raise
@@ -182,17 +201,24 @@ def translated(what: str = STORE) -> Generator[None]:
     try:
         yield
     except (apsw.BusyError, apsw.LockedError, BlockingIOError):
-        raise StoreBusy(f"Another process holds {what[0].lower()}{what[1:]}.", retry_after=1.0) from None
+        raise _busy(what) from None
     except apsw.InterruptError:
         raise OutOfTime from None
     except (apsw.Error, OSError) as error:
-        raise fault(error, what) from None
+        raise fault(error, what, THREADS.mended if what == STORE else None) from None
 
 
-def fault(error: Exception, what: str = STORE) -> StoreUnavailable:
-    """Return what to tell of an error of the library or of the system; `what` begins a sentence."""
+def _busy(what: str) -> StoreBusy:
+    return StoreBusy(f"Another process holds {what[0].lower()}{what[1:]}.", retry_after=1.0)
+
+
+def fault(error: Exception, what: str = STORE, mended: str | None = None) -> StoreUnavailable:
+    """Return what to tell of an error of the library or of the system.
+
+    `what` begins a sentence; `mended` says what to do about damage of a file of ours, None stands for any other file.
+    """
     name = type(error).__name__
-    if isinstance(error, OSError) and what == STORE:
+    if isinstance(error, OSError) and mended is not None:
         in_its_place = isinstance(error, (FileExistsError, NotADirectoryError))
         reason = "it is, or lies in, something that is not a folder" if in_its_place else error.strerror
         return StoreUnavailable(f"The state folder, PARLEY_HOME, cannot be used: {reason}.")
@@ -200,7 +226,9 @@ def fault(error: Exception, what: str = STORE) -> StoreUnavailable:
         return StoreUnavailable(f"{what} cannot be used: {error.strerror}.", hint="Nothing was changed.")
     said, hint = _FAULTS.get(name, (f"{{}} failed ({name}).", None))
     kind = Damaged if name in ("CorruptError", "NotADBError") else StoreUnavailable
-    return kind(said.format(what), hint=hint if what == STORE else "Nothing was changed.")
+    if mended is None:
+        return kind(said.format(what), hint="Nothing was changed.")
+    return kind(said.format(what), hint=mended if hint == _IS_MENDED else hint)
 
 
 @contextmanager
@@ -228,16 +256,16 @@ def copy(source: Connection, target: Connection) -> None:
     target.execute("PRAGMA journal_mode = DELETE")
 
 
-def _prepare(sql: Sql) -> None:
+def _prepare(sql: Sql, tables: Tables) -> None:
     if not sql.execute("PRAGMA page_count").fetchone()[0]:
         sql.execute("PRAGMA auto_vacuum = INCREMENTAL")  # for a file that can shrink; in one that is not new it would write every time
     for pragma in _PRAGMAS:
         sql.execute(f"PRAGMA {pragma}")
-    if _schema.version(sql) != len(_schema.MIGRATIONS):
-        transact(sql, _migrate, write=True)
+    if _schema.version(sql) != len(tables.migrations):
+        transact(sql, partial(_migrate, tables), write=True)
 
 
-def _migrate(sql: Sql) -> None:
-    if _schema.version(sql) > len(_schema.MIGRATIONS):
-        raise StoreUnavailable("The thread store was made by a newer Parley.", hint="Upgrade Parley, or point PARLEY_HOME elsewhere.")
-    _schema.migrate(sql)
+def _migrate(tables: Tables, sql: Sql) -> None:
+    if _schema.version(sql) > len(tables.migrations):
+        raise StoreUnavailable(f"{tables.what} was made by a newer Parley.", hint="Upgrade Parley, or point PARLEY_HOME elsewhere.")
+    _schema.migrate(sql, tables.migrations)

@@ -5,6 +5,8 @@ A migration is never changed once released; a new one is added at the end.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from memory._sql import Sql
 
 _FIRST = """
@@ -127,8 +129,8 @@ def version(sql: Sql) -> int:
     return int(sql.execute("PRAGMA user_version").fetchone()[0])
 
 
-def migrate(sql: Sql) -> None:
+def migrate(sql: Sql, migrations: Sequence[str] = MIGRATIONS) -> None:
     """Apply what the file has not seen; to be called inside a write transaction."""
-    for number in range(version(sql), len(MIGRATIONS)):
-        sql.execute(MIGRATIONS[number])
+    for number in range(version(sql), len(migrations)):
+        sql.execute(migrations[number])
         sql.execute(f"PRAGMA user_version = {number + 1}")

@@ -1,0 +1,118 @@
+"""What is remembered: episodes as they were told, and the entities and facts that were found in them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from typing import Literal
+
+from conversation.errors import InvalidInput
+from conversation.messages import Frozen
+
+Source = Literal["text", "json", "message"]
+State = Literal["queued", "running", "done", "failed"]
+
+MAX_NAME, MAX_BODY = 300, 200_000
+"""Characters. An episode is read by a model as a whole, so that more than this would not fit its window."""
+_GROUP = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+
+
+class NewEpisode(Frozen):
+    """An episode on its way into the inbox. `uuid` is the caller's own: the same one told twice is one episode."""
+
+    name: str
+    body: str
+    group_id: str
+    uuid: str
+    source: Source = "text"
+    source_description: str = ""
+
+
+class Episode(NewEpisode):
+    """An episode as it is kept. Times are ISO 8601, UTC; `tries` counts how often its facts were looked for, `error` says why in vain."""
+
+    created_at: str
+    state: State
+    tries: int = 0
+    error: str | None = None
+
+
+class Entity(Frozen):
+    """Somebody or something that episodes speak of."""
+
+    uuid: str
+    group_id: str
+    name: str
+    created_at: str
+    labels: tuple[str, ...] = ()
+    summary: str = ""
+
+
+class Fact(Frozen):
+    """What episodes say of two entities. It holds from `valid_at` to `invalid_at`, where these are known.
+
+    `expired_at` is when another fact was found to contradict it.
+    """
+
+    uuid: str
+    group_id: str
+    source: str
+    target: str
+    name: str
+    fact: str
+    created_at: str
+    valid_at: str | None = None
+    invalid_at: str | None = None
+    expired_at: str | None = None
+    episodes: tuple[str, ...] = ()
+
+
+class Found(Frozen):
+    """All that was found in one episode: the entities it mentions, and the facts that are new or have changed by it."""
+
+    mentions: tuple[str, ...] = ()
+    entities: tuple[Entity, ...] = ()
+    facts: tuple[Fact, ...] = ()
+
+
+class Queue(Frozen):
+    """How many episodes are in which state."""
+
+    queued: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+
+
+def checked(new: NewEpisode) -> NewEpisode:
+    """Return the episode with its id in canonical form. Raises InvalidInput."""
+    if not new.name.strip():
+        raise InvalidInput("name is empty.")
+    if not new.body.strip():
+        raise InvalidInput("episode_body is empty.")
+    for what, text, most in (("name", new.name, MAX_NAME), ("episode_body", new.body, MAX_BODY)):
+        if len(text) > most:
+            raise InvalidInput(f"{what} has {len(text):,} characters; at most {most:,} are taken.", hint="Tell it in several episodes.")
+    return new.model_copy(update={"uuid": checked_uuid(new.uuid), "group_id": checked_group(new.group_id)})
+
+
+def checked_uuid(text: str) -> str:
+    """Return the canonical form of a uuid. Raises InvalidInput."""
+    try:
+        return str(uuid.UUID(text.strip()))
+    except ValueError:
+        raise InvalidInput("uuid is not a UUID.") from None
+
+
+def checked_group(text: str) -> str:
+    """Return a group's name. Raises InvalidInput for one that not every graph can have."""
+    if not _GROUP.fullmatch(text):
+        raise InvalidInput("group_id is not a name of up to 64 letters, digits, - and _.")
+    return text
+
+
+def group_of(workspace: str) -> str:
+    """Return the name of the group that a workspace's memory is in: the same one for the same folder, on this machine."""
+    name = re.sub(r"[^A-Za-z0-9]+", "-", workspace.rstrip("/").rpartition("/")[2]).strip("-")[:40]
+    return f"{name or 'workspace'}-{hashlib.blake2b(workspace.encode('utf-8', 'replace'), digest_size=6).hexdigest()}"

@@ -1,0 +1,216 @@
+"""The inbox: every episode that was ever told, kept from the moment it is acknowledged, and what was found in it.
+
+Any process writes here; what is told is on the disk when `add` returns. One drainer at a time (graph.drainer) takes episodes out, in
+order within a group, and puts back what it found. The graph can be made anew from here, in another engine too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from conversation.errors import InvalidInput
+from graph import _found
+from graph._tables import MEMORY
+from graph.episodes import Episode, Found, NewEpisode, Queue, checked, checked_uuid
+from memory._database import Database
+from memory._sql import Clock, Sql, clean, stamp
+
+Removal = tuple[int, Literal["episode", "fact", "group"], str]
+"""Its number, of what kind, and the uuid or the name of what is to be removed from the graph."""
+
+_EPISODE = "uuid, group_id, name, body, source, source_description, created_at, state, tries, error"
+_NAMES = _EPISODE.split(", ")
+
+
+class Inbox:
+    """The file of a PARLEY_HOME, shared by all its processes. Every method raises StoreBusy and StoreUnavailable."""
+
+    def __init__(self, path: Path, *, clock: Clock = time.time, busy_timeout_s: float = 5.0) -> None:
+        self._database = Database(path, busy_timeout_s=busy_timeout_s, tables=MEMORY)
+        self._clock = clock
+
+    async def add(self, new: NewEpisode) -> Episode:
+        """Keep an episode and return it; one whose uuid is there already stays as it is. Raises InvalidInput."""
+        given = checked(new)
+        known = {"name", "body", "source", "source_description"}
+        row = [given.uuid, given.group_id, *(clean(getattr(given, name)) for name in _NAMES if name in known), stamp(self._clock())]
+
+        def put(sql: Sql) -> Episode:
+            columns = "uuid, group_id, name, body, source, source_description, created_at, state"
+            sql.execute(f"INSERT INTO episodes({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, 'queued') ON CONFLICT DO NOTHING", row)  # noqa: S608
+            found = _one(sql, given.uuid)
+            if found is None:
+                raise InvalidInput("uuid cannot be kept.")
+            return found
+
+        return await self._database.run(put, write=True)
+
+    async def get(self, uuid: str) -> Episode | None:
+        """Return an episode, None when there is none with this uuid. Raises InvalidInput."""
+        known = checked_uuid(uuid)
+        return await self._database.run(lambda sql: _one(sql, known), write=False)
+
+    async def episodes(self, group_ids: Sequence[str] | None = None, limit: int = 10) -> list[Episode]:
+        """Return the episodes of these groups, of all when None, the newest first."""
+        where, bindings = _in_groups(group_ids)
+        statement = f"SELECT {_EPISODE} FROM episodes WHERE {where} ORDER BY n DESC LIMIT ?"  # noqa: S608
+        rows = await self._database.run(lambda sql: sql.execute(statement, (*bindings, max(0, limit))).fetchall(), write=False)
+        return [_episode(row) for row in rows]
+
+    async def queue(self) -> Queue:
+        """Return how many episodes are in which state."""
+        rows = await self._database.run(
+            lambda sql: sql.execute("SELECT state, count(*) FROM episodes GROUP BY state").fetchall(), write=False
+        )
+        return Queue(**dict(rows))
+
+    async def retry(self, uuid: str | None = None) -> int:
+        """Queue a failed episode once more, or all of them, and return how many that were."""
+        known = None if uuid is None else checked_uuid(uuid)
+
+        def again(sql: Sql) -> int:
+            where = "state = 'failed' AND (?1 IS NULL OR uuid = ?1)"
+            changed = "UPDATE episodes SET state = 'queued', tries = 0, error = NULL, not_before = ''"
+            return len(sql.execute(f"{changed} WHERE {where} RETURNING 1", (known,)).fetchall())  # noqa: S608
+
+        return await self._database.run(again, write=True)
+
+    async def delete(self, uuid: str) -> bool:
+        """Remove an episode with what it alone says; False when there is none with this uuid."""
+        known = checked_uuid(uuid)
+
+        def remove(sql: Sql) -> bool:
+            gone = sql.execute("DELETE FROM episodes WHERE uuid = ? RETURNING tries", (known,)).fetchone()
+            if gone is None:
+                return False
+            _found.forget_episode(sql, known)
+            if gone[0]:
+                _note(sql, "episode", known)
+            return True
+
+        return await self._database.run(remove, write=True)
+
+    async def delete_fact(self, uuid: str) -> bool:
+        """Remove a fact; False when there is none with this uuid."""
+        known = checked_uuid(uuid)
+
+        def remove(sql: Sql) -> bool:
+            is_gone = _found.forget_fact(sql, known)
+            if is_gone:
+                _note(sql, "fact", known)
+            return is_gone
+
+        return await self._database.run(remove, write=True)
+
+    async def clear(self, group_ids: Sequence[str]) -> None:
+        """Remove the episodes of these groups and all that was found in them."""
+
+        def remove(sql: Sql) -> None:
+            _found.forget_groups(sql, group_ids)
+            for group in group_ids:
+                _note(sql, "group", group)
+
+        await self._database.run(remove, write=True)
+
+    async def aclose(self) -> None:
+        """Let go of the file."""
+        await self._database.aclose()
+
+    # --- for the drainer, of which there is one --------------------------------------------------------------------
+
+    async def recover(self) -> int:
+        """Queue again what a drainer that is gone was at, and return how many episodes that were."""
+        statement = "UPDATE episodes SET state = 'queued' WHERE state = 'running' RETURNING 1"
+        return len(await self._database.run(lambda sql: sql.execute(statement).fetchall(), write=True))
+
+    async def claim(self, busy: Collection[str] = ()) -> Episode | None:
+        """Return the next episode, running now: the oldest that is first in its group and none of these groups'."""
+        now = stamp(self._clock())
+
+        def take(sql: Sql) -> Episode | None:
+            firsts = "SELECT min(n) FROM episodes WHERE state IN ('queued', 'running') GROUP BY group_id"
+            due = f"n IN ({firsts}) AND state = 'queued' AND not_before <= ?"
+            rows = sql.execute(f"SELECT {_EPISODE} FROM episodes WHERE {due} ORDER BY n", (now,)).fetchall()  # noqa: S608
+            for found in map(_episode, rows):
+                if found.group_id not in busy:
+                    sql.execute("UPDATE episodes SET state = 'running', tries = tries + 1 WHERE uuid = ?", (found.uuid,))
+                    return _one(sql, found.uuid)
+            return None
+
+        return await self._database.run(take, write=True)
+
+    async def due_in(self) -> float | None:
+        """Return the seconds until an episode may be claimed, None when none is queued."""
+        statement = "SELECT min(not_before) FROM episodes WHERE state = 'queued'"
+        (at,) = await self._database.run(lambda sql: sql.execute(statement).fetchone(), write=False)
+        return None if at is None else max(0.0, seconds_of(at) - self._clock())
+
+    async def done(self, uuid: str, found: Found) -> None:
+        """Keep what was found in an episode; one that was deleted meanwhile is to be removed from the graph as well."""
+
+        def keep(sql: Sql) -> None:
+            ended = "UPDATE episodes SET state = 'done', error = NULL WHERE uuid = ? RETURNING 1"
+            if sql.execute(ended, (uuid,)).fetchone() is None:
+                _note(sql, "episode", uuid)
+            else:
+                _found.put(sql, uuid, found)
+
+        await self._database.run(keep, write=True)
+
+    async def postpone(self, uuid: str, error: str, seconds: float) -> None:
+        """Queue an episode again, to be claimed after some time."""
+        row = (clean(error), stamp(self._clock() + seconds), uuid)
+        statement = "UPDATE episodes SET state = 'queued', error = ?, not_before = ? WHERE uuid = ?"
+        await self._database.run(lambda sql: sql.execute(statement, row).fetchall(), write=True)
+
+    async def fail(self, uuid: str, error: str) -> None:
+        """Give an episode up, with the reason."""
+        statement = "UPDATE episodes SET state = 'failed', error = ? WHERE uuid = ?"
+        await self._database.run(lambda sql: sql.execute(statement, (clean(error), uuid)).fetchall(), write=True)
+
+    async def removals(self) -> list[Removal]:
+        """Return what is still to be removed from the graph, the oldest first."""
+        return await self._database.run(lambda sql: sql.execute("SELECT n, kind, name FROM removals ORDER BY n").fetchall(), write=False)
+
+    async def removed(self, number: int) -> None:
+        """Note that one of them is done."""
+        await self._database.run(lambda sql: sql.execute("DELETE FROM removals WHERE n = ?", (number,)).fetchall(), write=True)
+
+    async def setting(self, name: str) -> str | None:
+        """Return what is noted under a name."""
+        row = await self._database.run(lambda sql: sql.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone(), write=False)
+        return None if row is None else row[0]
+
+    async def set(self, name: str, value: str) -> None:
+        """Note something under a name."""
+        statement = "INSERT INTO settings VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+        await self._database.run(lambda sql: sql.execute(statement, (name, value)).fetchall(), write=True)
+
+
+def seconds_of(at: str) -> float:
+    """Return a time, ISO 8601 or empty for long ago, in seconds since the epoch."""
+    return datetime.fromisoformat(at).timestamp() if at else 0.0
+
+
+def _note(sql: Sql, kind: str, name: str) -> None:
+    sql.execute("INSERT INTO removals(kind, name) VALUES (?, ?) ON CONFLICT DO NOTHING", (kind, name))
+
+
+def _one(sql: Sql, uuid: str) -> Episode | None:
+    row = sql.execute(f"SELECT {_EPISODE} FROM episodes WHERE uuid = ?", (uuid,)).fetchone()  # noqa: S608
+    return None if row is None else _episode(row)
+
+
+def _episode(row: Sequence[Any]) -> Episode:
+    return Episode.of_checked(dict(zip(_NAMES, row, strict=True)))
+
+
+def _in_groups(group_ids: Sequence[str] | None) -> tuple[str, tuple[str, ...]]:
+    """Return the condition for the episodes of these groups."""
+    if group_ids is None:
+        return "1", ()
+    return f"group_id IN ({', '.join('?' for _ in group_ids)})", tuple(group_ids)
