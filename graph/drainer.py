@@ -92,7 +92,7 @@ class Drainer:
         while loop.time() - idle_since < self._idle_s:
             if not self._running:
                 await self._forget()
-            if await self._start_next() or self._running:
+            if await self._start_next() or self._running or await self._inbox.due_in() is not None:
                 idle_since = loop.time()
             await self._wait()
 

@@ -36,7 +36,7 @@ class Model:
         return self.odd.pop(0) if self.odd else json.dumps(self._answer(text))
 
     def _answer(self, text: str) -> Answer:
-        body = next((body for body in self.entities if body in text), "")
+        body = max((body for body in self.entities if body in text), key=text.rfind, default="")  # earlier episodes are shown before it
         if '"extracted_entities"' in text:
             return {"extracted_entities": [{"name": name, "entity_type_id": 0} for name in self.entities[body]]}
         if '"contradicted_facts"' in text:
