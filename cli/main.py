@@ -13,7 +13,7 @@ from cli.output import Failed, WrongUse, did_you_mean, flush, one_line, put, say
 from conversation.errors import ParleyError
 from conversation.scrub import scrub
 
-_OUR_PACKAGES = ("cli", "conversation", "gateway", "memory", "providers", "simulator", "tools")
+_OUR_PACKAGES = ("cli", "conversation", "gateway", "graph", "memory", "providers", "simulator", "tools")
 DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
 COMMANDS: Mapping[str, tuple[str, str]] = {

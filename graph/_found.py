@@ -73,7 +73,8 @@ def _put_fact(sql: Sql, fact: Fact) -> None:
     statement = f"INSERT INTO facts({', '.join(columns)}) VALUES ({marks}) ON CONFLICT(uuid) DO UPDATE SET {known}"  # noqa: S608
     sql.execute(statement, tuple(getattr(fact, name) for name in columns))
     (number,) = sql.execute("SELECT n FROM facts WHERE uuid = ?", (fact.uuid,)).fetchone()
-    ends = " ".join(_column(sql, "SELECT name FROM entities WHERE uuid IN (SELECT value FROM json_each(?))", json.dumps([fact.source, fact.target])))
+    named = "SELECT name FROM entities WHERE uuid IN (?, ?)"
+    ends = " ".join(_column(sql, named, fact.source, fact.target))
     sql.execute("DELETE FROM facts_fts WHERE rowid = ?", (number,))
     sql.execute("INSERT INTO facts_fts(rowid, fact, ends) VALUES (?, ?, ?)", (number, fact.fact, ends))
     sql.execute("DELETE FROM provenance WHERE fact = ?", (fact.uuid,))

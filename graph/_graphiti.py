@@ -27,6 +27,7 @@ from graphiti_core.llm_client.client import LLMClient
 from graphiti_core.llm_client.config import LLMConfig, ModelSize
 from graphiti_core.nodes import EntityNode, EpisodeType, EpisodicNode
 from graphiti_core.prompts.models import Message
+from graphiti_core.search.search_config_recipes import EDGE_HYBRID_SEARCH_RRF
 from pydantic import BaseModel, ValidationError
 
 from graph.episodes import Entity, Episode, Fact, Found
@@ -37,6 +38,8 @@ Ask = Callable[[Sequence[tuple[str, str]], bool, int], Awaitable[str]]
 """Puts messages, each a role and a text, to a model, a small one will do or not, and returns at most so many tokens of text."""
 Embed = Callable[[Sequence[str]], Awaitable[Sequence[Sequence[float]]]]
 _LONGEST_PROBLEM = 500
+NEAR_BY_WORDS = 0.25
+"""Cosine of two facts' vectors of words from which one may contradict the other. Graphiti's own, 0.6, is for vectors of meaning."""
 
 
 class NotAsAsked(Exception):
@@ -127,18 +130,20 @@ class _Kuzu(KuzuDriver):
 class Graph:
     """A knowledge graph, opened by one process at a time. Its methods raise what models raise, and NotAsAsked."""
 
-    def __init__(self, driver: _Kuzu, ask: Ask, embed: Embed) -> None:
+    def __init__(self, driver: _Kuzu, ask: Ask, embed: Embed, near: float | None) -> None:
         self._driver = driver
+        if near is not None and EDGE_HYBRID_SEARCH_RRF.edge_config is not None:
+            EDGE_HYBRID_SEARCH_RRF.edge_config.sim_min_score = near  # the one with which facts to compare a new one with are found
         self._graphiti = Graphiti(
             graph_driver=driver, llm_client=_Models(ask), embedder=_Embedder(embed), cross_encoder=_InOrder(), max_coroutines=4
         )
 
     @classmethod
-    async def open(cls, path: Path, ask: Ask, embed: Embed) -> Graph:
-        """Open the graph in a file, which is made if it is not there."""
+    async def open(cls, path: Path, ask: Ask, embed: Embed, near: float | None = NEAR_BY_WORDS) -> Graph:
+        """Open the graph in a file, which is made if it is not there. `near` is for vectors of words, None for those of meaning."""
         driver = _Kuzu(path)
         await driver.prepare()
-        return cls(driver, ask, embed)
+        return cls(driver, ask, embed, near)
 
     async def remember(self, episode: Episode) -> Found:
         """Look for the entities and facts in an episode, and return them. Done again, it changes nothing."""

@@ -75,7 +75,7 @@ class Drainer:
         """By group."""
 
     async def run(self) -> None:
-        """Drain until there was nothing to do for a while. To be called by whoever is alone. Raises StoreError when the inbox cannot be had."""
+        """Drain until there was nothing to do for a while. To be called by whoever is alone. Raises StoreError for the inbox."""
         await self._inbox.recover()
         try:
             await self._until_idle()

@@ -75,7 +75,7 @@ class Inbox:
         def again(sql: Sql) -> int:
             where = "state = 'failed' AND (?1 IS NULL OR uuid = ?1)"
             changed = "UPDATE episodes SET state = 'queued', tries = 0, error = NULL, not_before = ''"
-            return len(sql.execute(f"{changed} WHERE {where} RETURNING 1", (known,)).fetchall())  # noqa: S608
+            return len(sql.execute(f"{changed} WHERE {where} RETURNING 1", (known,)).fetchall())
 
         return await self._database.run(again, write=True)
 
@@ -182,7 +182,8 @@ class Inbox:
 
     async def setting(self, name: str) -> str | None:
         """Return what is noted under a name."""
-        row = await self._database.run(lambda sql: sql.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone(), write=False)
+        statement = "SELECT value FROM settings WHERE name = ?"
+        row = await self._database.run(lambda sql: sql.execute(statement, (name,)).fetchone(), write=False)
         return None if row is None else row[0]
 
     async def set(self, name: str, value: str) -> None:

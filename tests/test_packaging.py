@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("cli", "conversation", "gateway", "memory", "providers", "simulator", "tools")
+PACKAGES = ("cli", "conversation", "gateway", "graph", "memory", "providers", "simulator", "tools")
 PART_OF = {"mcp-types": "mcp", "pydantic-core": "pydantic", "yarl": "aiohttp"}  # distributions pinned by the one they belong to
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 

@@ -40,11 +40,13 @@ class Model:
         if '"extracted_entities"' in text:
             return {"extracted_entities": [{"name": name, "entity_type_id": 0} for name in self.entities[body]]}
         if '"contradicted_facts"' in text:
-            numbers = [int(number) for number in re.findall(r'"idx": (\d+)', text)]
+            numbers = [int(number) for number in re.findall(r"'idx': (\d+)", text)]
             return {"duplicate_facts": [], "contradicted_facts": numbers if self.contradicts else []}
         if '"edges"' in text:
+            at = re.search(r"<REFERENCE_TIME>\s*(\S+ \S+)", text)
+            when = {"valid_at": at[1] if at else None}
             edges = [
-                {"source_entity_name": source, "target_entity_name": target, "relation_type": name, "fact": words}
+                {"source_entity_name": source, "target_entity_name": target, "relation_type": name, "fact": words, **when}
                 for source, name, target, words in self.facts[body]
             ]
             return {"edges": edges}
