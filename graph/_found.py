@@ -9,21 +9,21 @@ from graph.episodes import Entity, Fact, Found
 from memory._sql import Sql
 
 
-def put(sql: Sql, episode: str, found: Found) -> None:
-    """Put what was found in an episode into the place of what is known of it."""
+def put(sql: Sql, episode: str, found: Found, generation: int) -> None:
+    """Put what was found in an episode into the place of what is known of it in one graph."""
     for entity in found.entities:
-        _put_entity(sql, entity)
-    sql.execute("DELETE FROM mentions WHERE episode = ?", (episode,))
+        _put_entity(sql, entity, generation)
+    sql.execute("DELETE FROM mentions WHERE episode = ? AND generation = ?", (episode, generation))
     for entity in dict.fromkeys(found.mentions):
-        sql.execute("INSERT INTO mentions VALUES (?, ?)", (episode, entity))
+        sql.execute("INSERT INTO mentions VALUES (?, ?, ?)", (generation, episode, entity))
     for fact in found.facts:
-        _put_fact(sql, fact)
+        _put_fact(sql, fact, generation)
 
 
 def forget_episode(sql: Sql, episode: str) -> None:
-    """Remove what only this episode says, and those only it mentions."""
-    facts = _column(sql, "SELECT fact FROM provenance WHERE episode = ?", episode)
-    entities = _column(sql, "SELECT entity FROM mentions WHERE episode = ?", episode)
+    """Remove what only this episode says, and those only it mentions, from every graph."""
+    facts = _column(sql, "SELECT DISTINCT fact FROM provenance WHERE episode = ?", episode)
+    entities = _column(sql, "SELECT DISTINCT entity FROM mentions WHERE episode = ?", episode)
     sql.execute("DELETE FROM provenance WHERE episode = ?", (episode,))
     sql.execute("DELETE FROM mentions WHERE episode = ?", (episode,))
     for fact in facts:
@@ -35,13 +35,12 @@ def forget_episode(sql: Sql, episode: str) -> None:
 
 def forget_fact(sql: Sql, fact: str) -> bool:
     """Remove a fact; False when there is none with this uuid."""
-    row = sql.execute("SELECT n FROM facts WHERE uuid = ?", (fact,)).fetchone()
-    if row is None:
-        return False
-    sql.execute("DELETE FROM facts_fts WHERE rowid = ?", row)
-    sql.execute("DELETE FROM facts WHERE n = ?", row)
+    rows = sql.execute("SELECT n FROM facts WHERE uuid = ?", (fact,)).fetchall()
+    for row in rows:
+        sql.execute("DELETE FROM facts_fts WHERE rowid = ?", row)
+        sql.execute("DELETE FROM facts WHERE n = ?", row)
     sql.execute("DELETE FROM provenance WHERE fact = ?", (fact,))
-    return True
+    return bool(rows)
 
 
 def forget_groups(sql: Sql, groups: Sequence[str]) -> None:
@@ -55,31 +54,41 @@ def forget_groups(sql: Sql, groups: Sequence[str]) -> None:
         sql.execute("DELETE FROM episodes WHERE group_id = ?", (group,))
 
 
-def _put_entity(sql: Sql, entity: Entity) -> None:
-    known = "ON CONFLICT(uuid) DO UPDATE SET name = excluded.name, labels = excluded.labels, summary = excluded.summary"
-    row = (entity.uuid, entity.group_id, entity.name, json.dumps(entity.labels), entity.summary, entity.created_at)
-    columns = "uuid, group_id, name, labels, summary, created_at"
-    sql.execute(f"INSERT INTO entities({columns}) VALUES (?, ?, ?, ?, ?, ?) {known}", row)  # noqa: S608
-    (number,) = sql.execute("SELECT n FROM entities WHERE uuid = ?", (entity.uuid,)).fetchone()
+def forget_before(sql: Sql, generation: int) -> None:
+    """Remove what is known of graphs before this one."""
+    for words, rows in (("facts_fts", "facts"), ("entities_fts", "entities")):
+        sql.execute(f"DELETE FROM {words} WHERE rowid IN (SELECT n FROM {rows} WHERE generation < ?)", (generation,))  # noqa: S608
+    for table in ("facts", "entities", "mentions", "provenance"):
+        sql.execute(f"DELETE FROM {table} WHERE generation < ?", (generation,))  # noqa: S608
+
+
+def _put_entity(sql: Sql, entity: Entity, generation: int) -> None:
+    known = "ON CONFLICT(uuid, generation) DO UPDATE SET name = excluded.name, labels = excluded.labels, summary = excluded.summary"
+    row = (generation, entity.uuid, entity.group_id, entity.name, json.dumps(entity.labels), entity.summary, entity.created_at)
+    columns = "generation, uuid, group_id, name, labels, summary, created_at"
+    statement = f"INSERT INTO entities({columns}) VALUES (?, ?, ?, ?, ?, ?, ?) {known} RETURNING n"  # noqa: S608
+    ((number,),) = sql.execute(statement, row).fetchall()
     sql.execute("DELETE FROM entities_fts WHERE rowid = ?", (number,))
     sql.execute("INSERT INTO entities_fts(rowid, name, summary) VALUES (?, ?, ?)", (number, entity.name, entity.summary))
 
 
-def _put_fact(sql: Sql, fact: Fact) -> None:
+def _put_fact(sql: Sql, fact: Fact, generation: int) -> None:
     changing = ("source", "target", "name", "fact", "valid_at", "invalid_at", "expired_at")
     columns = ("uuid", "group_id", "created_at", *changing)
     known = ", ".join(f"{name} = excluded.{name}" for name in changing)
     marks = ", ".join("?" for _ in columns)
-    statement = f"INSERT INTO facts({', '.join(columns)}) VALUES ({marks}) ON CONFLICT(uuid) DO UPDATE SET {known}"  # noqa: S608
-    sql.execute(statement, tuple(getattr(fact, name) for name in columns))
-    (number,) = sql.execute("SELECT n FROM facts WHERE uuid = ?", (fact.uuid,)).fetchone()
-    named = "SELECT name FROM entities WHERE uuid IN (?, ?)"
+    statement = (
+        f"INSERT INTO facts(generation, {', '.join(columns)}) VALUES (?, {marks}) "  # noqa: S608
+        f"ON CONFLICT(uuid, generation) DO UPDATE SET {known} RETURNING n"
+    )
+    ((number,),) = sql.execute(statement, (generation, *(getattr(fact, name) for name in columns))).fetchall()
+    named = "SELECT DISTINCT name FROM entities WHERE uuid IN (?, ?)"
     ends = " ".join(_column(sql, named, fact.source, fact.target))
     sql.execute("DELETE FROM facts_fts WHERE rowid = ?", (number,))
     sql.execute("INSERT INTO facts_fts(rowid, fact, ends) VALUES (?, ?, ?)", (number, fact.fact, ends))
-    sql.execute("DELETE FROM provenance WHERE fact = ?", (fact.uuid,))
+    sql.execute("DELETE FROM provenance WHERE fact = ? AND generation = ?", (fact.uuid, generation))
     for position, episode in enumerate(dict.fromkeys(fact.episodes)):
-        sql.execute("INSERT INTO provenance VALUES (?, ?, ?)", (fact.uuid, episode, position))
+        sql.execute("INSERT INTO provenance VALUES (?, ?, ?, ?)", (generation, fact.uuid, episode, position))
 
 
 def _forget_unless_used(sql: Sql, entity: str) -> None:
@@ -89,8 +98,7 @@ def _forget_unless_used(sql: Sql, entity: str) -> None:
 
 
 def _forget_entity(sql: Sql, entity: str) -> None:
-    row = sql.execute("SELECT n FROM entities WHERE uuid = ?", (entity,)).fetchone()
-    if row is not None:
+    for row in sql.execute("SELECT n FROM entities WHERE uuid = ?", (entity,)).fetchall():
         sql.execute("DELETE FROM entities_fts WHERE rowid = ?", row)
         sql.execute("DELETE FROM entities WHERE n = ?", row)
 

@@ -21,7 +21,7 @@ from graphiti_core.driver.driver import GraphProvider
 from graphiti_core.driver.kuzu_driver import KuzuDriver
 from graphiti_core.edges import EntityEdge
 from graphiti_core.embedder.client import EmbedderClient
-from graphiti_core.errors import NodeNotFoundError
+from graphiti_core.errors import GroupsEdgesNotFoundError, NodeNotFoundError
 from graphiti_core.graph_queries import get_fulltext_indices
 from graphiti_core.llm_client.client import LLMClient
 from graphiti_core.llm_client.config import LLMConfig, ModelSize
@@ -162,6 +162,7 @@ class Graph:
         )
         await node.save(self._driver)
         await self._driver.execute_query("MATCH (e:Episodic {uuid: $uuid})-[m:MENTIONS]->(:Entity) DELETE m", uuid=episode.uuid)
+        ended = await self._ended(episode.group_id) if episode.tries > 1 else ()
         results = await self._graphiti.add_episode(
             name=episode.name,
             episode_body=episode.body,
@@ -174,8 +175,15 @@ class Graph:
         return Found(
             mentions=tuple(edge.target_node_uuid for edge in results.episodic_edges),
             entities=tuple(map(_entity, results.nodes)),
-            facts=tuple(map(_fact, results.edges)),
+            facts=tuple({edge.uuid: _fact(edge) for edge in (*ended, *results.edges)}.values()),
         )
+
+    async def _ended(self, group_id: str) -> list[EntityEdge]:
+        """Return the facts that have ended: a try that was cut off may have ended some of them, and is not told again which."""
+        try:
+            return [edge for edge in await EntityEdge.get_by_group_ids(self._driver, [group_id]) if edge.expired_at is not None]
+        except GroupsEdgesNotFoundError:
+            return []
 
     async def forget_episode(self, uuid: str) -> None:
         """Remove an episode with what it alone says; nothing happens when it is not there."""

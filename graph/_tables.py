@@ -24,7 +24,7 @@ CREATE INDEX episodes_by_state ON episodes(state, group_id, n);
 CREATE INDEX episodes_by_group ON episodes(group_id, n);
 
 CREATE VIRTUAL TABLE episodes_fts USING fts5(name, body, content = 'episodes', content_rowid = 'n',
-    tokenize = "unicode61 remove_diacritics 2");
+    tokenize = "porter unicode61 remove_diacritics 2");
 INSERT INTO episodes_fts(episodes_fts, rank) VALUES ('secure-delete', 1);
 CREATE TRIGGER episodes_indexed AFTER INSERT ON episodes BEGIN
     INSERT INTO episodes_fts(rowid, name, body) VALUES (new.n, new.name, new.body);
@@ -33,26 +33,30 @@ CREATE TRIGGER episodes_unindexed AFTER DELETE ON episodes BEGIN
     INSERT INTO episodes_fts(episodes_fts, rowid, name, body) VALUES ('delete', old.n, old.name, old.body);
 END;
 
--- What was found.
+-- What was found. A generation is one graph: while another is made from the inbox, the one before is searched.
 CREATE TABLE entities (
     n INTEGER PRIMARY KEY,
-    uuid TEXT NOT NULL UNIQUE,
+    generation INTEGER NOT NULL,
+    uuid TEXT NOT NULL,
     group_id TEXT NOT NULL,
     name TEXT NOT NULL,
     labels TEXT NOT NULL,
     summary TEXT NOT NULL,
-    created_at TEXT NOT NULL
+    created_at TEXT NOT NULL,
+    UNIQUE (uuid, generation)
 ) STRICT;
 CREATE INDEX entities_by_group ON entities(group_id);
 CREATE TABLE mentions (
+    generation INTEGER NOT NULL,
     episode TEXT NOT NULL,
     entity TEXT NOT NULL,
-    PRIMARY KEY (episode, entity)
+    PRIMARY KEY (episode, entity, generation)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX mentions_by_entity ON mentions(entity);
 CREATE TABLE facts (
     n INTEGER PRIMARY KEY,
-    uuid TEXT NOT NULL UNIQUE,
+    generation INTEGER NOT NULL,
+    uuid TEXT NOT NULL,
     group_id TEXT NOT NULL,
     source TEXT NOT NULL,
     target TEXT NOT NULL,
@@ -61,23 +65,25 @@ CREATE TABLE facts (
     created_at TEXT NOT NULL,
     valid_at TEXT,
     invalid_at TEXT,
-    expired_at TEXT
+    expired_at TEXT,
+    UNIQUE (uuid, generation)
 ) STRICT;
-CREATE INDEX facts_by_group ON facts(group_id);
+CREATE INDEX facts_by_group ON facts(group_id, valid_at);
 CREATE INDEX facts_by_source ON facts(source);
 CREATE INDEX facts_by_target ON facts(target);
 CREATE TABLE provenance (
+    generation INTEGER NOT NULL,
     fact TEXT NOT NULL,
     episode TEXT NOT NULL,
     position INTEGER NOT NULL,
-    PRIMARY KEY (fact, episode)
+    PRIMARY KEY (fact, episode, generation)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX provenance_by_episode ON provenance(episode);
 
 -- The names of both ends count among the words of a fact.
-CREATE VIRTUAL TABLE facts_fts USING fts5(fact, ends, tokenize = "unicode61 remove_diacritics 2");
+CREATE VIRTUAL TABLE facts_fts USING fts5(fact, ends, tokenize = "porter unicode61 remove_diacritics 2");
 INSERT INTO facts_fts(facts_fts, rank) VALUES ('secure-delete', 1);
-CREATE VIRTUAL TABLE entities_fts USING fts5(name, summary, tokenize = "unicode61 remove_diacritics 2");
+CREATE VIRTUAL TABLE entities_fts USING fts5(name, summary, tokenize = "porter unicode61 remove_diacritics 2");
 INSERT INTO entities_fts(entities_fts, rank) VALUES ('secure-delete', 1);
 
 -- What was deleted here and has still to be deleted in the graph.
@@ -87,7 +93,9 @@ CREATE TABLE removals (
     name TEXT NOT NULL,
     UNIQUE (kind, name)
 ) STRICT;
+-- generation: the graph that is searched; building: the one that is made anew; made:N: what the graph N was made with.
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO settings VALUES ('generation', '1');
 """
 
 MEMORY = Tables("The memory", (_FIRST,), "Move memory.db away: a new one is made on the next call, and an export can be put into it.")

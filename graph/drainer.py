@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from conversation.errors import ParleyError
+from conversation.errors import NotConfigured, ParleyError
 from graph.episodes import Episode, Found
 from graph.inbox import Inbox
 from memory._home import private_folder
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 MAX_TRIES = 5
 AT_ONCE = 4
 IDLE_SECONDS = 60.0
+NOBODY = "No provider is configured that could read it."
 _LOOK_SECONDS = 0.25
 _LONGEST_WAIT = 300.0
 
@@ -61,16 +62,19 @@ def _locked(handle: int) -> bool:
     return True
 
 
-class Drainer:
-    """Drains an inbox into a graph. `open_graph` is called when there is something to do, and may take seconds."""
+Open = Callable[[int], Awaitable[Remembering]]
+"""Opens the graph of a number; that may take seconds. Raises MemoryUnavailable when it cannot be used: everything stays queued then."""
 
-    def __init__(
-        self, inbox: Inbox, open_graph: Callable[[], Awaitable[Remembering]], *, idle_s: float = IDLE_SECONDS, max_tries: int = MAX_TRIES
-    ) -> None:
+
+class Drainer:
+    """Drains an inbox into the graph of the number it names, which is opened when there is something to do."""
+
+    def __init__(self, inbox: Inbox, open_graph: Open, *, idle_s: float = IDLE_SECONDS, max_tries: int = MAX_TRIES) -> None:
         self._inbox, self._open_graph = inbox, open_graph
         self._idle_s, self._max_tries = idle_s, max_tries
         self._graph: Remembering | None = None
-        self._opening = asyncio.Lock()
+        self._generation = 0
+        """The number of the graph that is open."""
         self._running: dict[str, asyncio.Task[None]] = {}
         """By group."""
 
@@ -90,21 +94,40 @@ class Drainer:
         loop = asyncio.get_running_loop()
         idle_since = loop.time()
         while loop.time() - idle_since < self._idle_s:
-            if not self._running:
-                await self._forget()
-            if await self._start_next() or self._running or await self._inbox.due_in() is not None:
+            if await self._step() or self._running or await self._inbox.due_in() is not None:
                 idle_since = loop.time()
             await self._wait()
 
-    async def _start_next(self) -> bool:
+    async def _step(self) -> bool:
+        """Do what is to be done now, and tell whether that was anything. What was deleted, and another graph, wait for what is running."""
+        removals = await self._inbox.removals()
+        target = await self._inbox.target()
+        if removals or (target != self._generation and self._graph is not None):
+            if self._running:
+                return True
+            await self._turn_to(target)
+            for number, kind, name in removals:
+                graph = await self._opened(target)
+                await {"episode": graph.forget_episode, "fact": graph.forget_fact, "group": graph.forget_group}[kind](name)
+                await self._inbox.removed(number)
+        return await self._start_next(target) or await self._inbox.built()
+
+    async def _turn_to(self, generation: int) -> None:
+        """Close the graph that is open, unless it is the one of that number."""
+        if self._graph is not None and self._generation != generation:
+            graph, self._graph = self._graph, None
+            await graph.aclose()
+
+    async def _start_next(self, target: int) -> bool:
         """Start looking at as many episodes as may be looked at now; whether there was one."""
         is_any = False
         while len(self._running) < AT_ONCE and await self._inbox.due_in() == 0:
+            graph = await self._opened(target)
             episode = await self._inbox.claim(busy=self._running.keys())
             if episode is None:
                 break
             is_any = True
-            self._running[episode.group_id] = asyncio.create_task(self._look_at(episode), name=f"episode {episode.uuid}")
+            self._running[episode.group_id] = asyncio.create_task(self._look_at(episode, graph), name=f"episode {episode.uuid}")
         return is_any
 
     async def _wait(self) -> None:
@@ -118,10 +141,12 @@ class Drainer:
                 del self._running[group]
                 task.result()
 
-    async def _look_at(self, episode: Episode) -> None:
+    async def _look_at(self, episode: Episode, graph: Remembering) -> None:
+        generation = self._generation
         try:
-            graph = await self._opened()
             found = await graph.remember(episode)
+        except NotConfigured:
+            await self._inbox.postpone(episode.uuid, NOBODY, _LONGEST_WAIT)
         except ParleyError as error:
             after = error.retry_after if error.retry_after is not None else 5.0 * 2.0**episode.tries
             await self._again(episode, f"{error.message} {error.hint}".rstrip(), after, is_final=not error.retryable)
@@ -129,7 +154,7 @@ class Drainer:
             log.warning("episode %s: %s", episode.uuid, type(error).__name__)
             await self._again(episode, f"{type(error).__name__}: {error}", 1.0)
         else:
-            await self._inbox.done(episode.uuid, found)
+            await self._inbox.done(episode.uuid, found, generation)
 
     async def _again(self, episode: Episode, reason: str, after: float, *, is_final: bool = False) -> None:
         if is_final or episode.tries >= self._max_tries:
@@ -137,15 +162,7 @@ class Drainer:
         else:
             await self._inbox.postpone(episode.uuid, reason, min(after, _LONGEST_WAIT))
 
-    async def _forget(self) -> None:
-        """Remove from the graph what was deleted."""
-        for number, kind, name in await self._inbox.removals():
-            graph = await self._opened()
-            await {"episode": graph.forget_episode, "fact": graph.forget_fact, "group": graph.forget_group}[kind](name)
-            await self._inbox.removed(number)
-
-    async def _opened(self) -> Remembering:
-        async with self._opening:
-            if self._graph is None:
-                self._graph = await self._open_graph()
-            return self._graph
+    async def _opened(self, generation: int) -> Remembering:
+        if self._graph is None:
+            self._graph, self._generation = await self._open_graph(generation), generation
+        return self._graph

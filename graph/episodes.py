@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Literal
 
 from conversation.errors import InvalidInput
 from conversation.messages import Frozen
+from memory._sql import stamp
 
 Source = Literal["text", "json", "message"]
 State = Literal["queued", "running", "done", "failed"]
@@ -19,7 +22,10 @@ _GROUP = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
 class NewEpisode(Frozen):
-    """An episode on its way into the inbox. `uuid` is the caller's own: the same one told twice is one episode."""
+    """An episode on its way into the inbox. `uuid` is the caller's own: the same one told twice is one episode.
+
+    `at` is when it was told, ISO 8601 with its offset from UTC; empty is now. "Last week" in it is a week before that.
+    """
 
     name: str
     body: str
@@ -27,11 +33,18 @@ class NewEpisode(Frozen):
     uuid: str
     source: Source = "text"
     source_description: str = ""
+    at: str = ""
 
 
-class Episode(NewEpisode):
+class Episode(Frozen):
     """An episode as it is kept. Times are ISO 8601, UTC; `tries` counts how often its facts were looked for, `error` says why in vain."""
 
+    name: str
+    body: str
+    group_id: str
+    uuid: str
+    source: Source = "text"
+    source_description: str = ""
     created_at: str
     state: State
     tries: int = 0
@@ -76,6 +89,55 @@ class Found(Frozen):
     facts: tuple[Fact, ...] = ()
 
 
+class Told(Frozen):
+    """Where a fact comes from: the episode that says it, when that was told, and of what source."""
+
+    uuid: str
+    name: str
+    created_at: str
+    source: Source
+    source_description: str = ""
+
+
+class FoundFact(Frozen):
+    """A fact as it is found: with the names of both ends, whether it is no longer true, and the episodes that say it, oldest first.
+
+    `score` is for the order within one search alone.
+    """
+
+    fact: Fact
+    source_name: str
+    target_name: str
+    superseded: bool
+    told: tuple[Told, ...] = ()
+    score: float = 0.0
+
+
+class FoundEpisode(Frozen):
+    """An episode whose own words are found. `superseded` tells that some of what it says is no longer true."""
+
+    episode: Episode
+    superseded: bool
+    score: float = 0.0
+
+
+class Findings(Frozen):
+    """What a search finds: facts, and the episodes that none of these facts is from, each the best first."""
+
+    facts: tuple[FoundFact, ...] = ()
+    episodes: tuple[FoundEpisode, ...] = ()
+
+
+class Wanted(Frozen):
+    """What is searched for. `center` is the uuid of an entity to which what is found should be near."""
+
+    query: str
+    group_ids: tuple[str, ...]
+    limit: int = 10
+    include_superseded: bool = False
+    center: str | None = None
+
+
 class Queue(Frozen):
     """How many episodes are in which state."""
 
@@ -94,7 +156,7 @@ def checked(new: NewEpisode) -> NewEpisode:
     for what, text, most in (("name", new.name, MAX_NAME), ("episode_body", new.body, MAX_BODY)):
         if len(text) > most:
             raise InvalidInput(f"{what} has {len(text):,} characters; at most {most:,} are taken.", hint="Tell it in several episodes.")
-    return new.model_copy(update={"uuid": checked_uuid(new.uuid), "group_id": checked_group(new.group_id)})
+    return new.model_copy(update={"uuid": checked_uuid(new.uuid), "group_id": checked_group(new.group_id), "at": _checked_time(new.at)})
 
 
 def checked_uuid(text: str) -> str:
@@ -110,6 +172,22 @@ def checked_group(text: str) -> str:
     if not _GROUP.fullmatch(text):
         raise InvalidInput("group_id is not a name of up to 64 letters, digits, - and _.")
     return text
+
+
+def checked_groups(group_ids: Sequence[str]) -> tuple[str, ...]:
+    """Return groups' names, each once. Raises InvalidInput."""
+    return tuple(dict.fromkeys(map(checked_group, group_ids)))
+
+
+def _checked_time(text: str) -> str:
+    """Return a time in UTC, nothing for nothing. Raises InvalidInput."""
+    if not text:
+        return ""
+    try:
+        at = datetime.fromisoformat(text)
+        return stamp(at.timestamp()) if at.tzinfo else stamp(at.replace(tzinfo=UTC).timestamp())
+    except (ValueError, OverflowError, OSError):
+        raise InvalidInput("at is not a time in ISO 8601, such as 2026-01-31T12:00:00Z.") from None
 
 
 def group_of(workspace: str) -> str:

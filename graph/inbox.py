@@ -30,14 +30,15 @@ class Inbox:
     """The file of a PARLEY_HOME, shared by all its processes. Every method raises StoreBusy and StoreUnavailable."""
 
     def __init__(self, path: Path, *, clock: Clock = time.time, busy_timeout_s: float = 5.0) -> None:
-        self._database = Database(path, busy_timeout_s=busy_timeout_s, tables=MEMORY)
+        self.database = Database(path, busy_timeout_s=busy_timeout_s, tables=MEMORY)
+        """Shared with graph.read_model, which only reads."""
         self._clock = clock
 
     async def add(self, new: NewEpisode) -> Episode:
         """Keep an episode and return it; one whose uuid is there already stays as it is. Raises InvalidInput."""
         given = checked(new)
-        known = {"name", "body", "source", "source_description"}
-        row = [given.uuid, given.group_id, *(clean(getattr(given, name)) for name in _NAMES if name in known), stamp(self._clock())]
+        texts = map(clean, (given.name, given.body, given.source, given.source_description))
+        row = (given.uuid, given.group_id, *texts, given.at or stamp(self._clock()))
 
         def put(sql: Sql) -> Episode:
             columns = "uuid, group_id, name, body, source, source_description, created_at, state"
@@ -47,23 +48,23 @@ class Inbox:
                 raise InvalidInput("uuid cannot be kept.")
             return found
 
-        return await self._database.run(put, write=True)
+        return await self.database.run(put, write=True)
 
     async def get(self, uuid: str) -> Episode | None:
         """Return an episode, None when there is none with this uuid. Raises InvalidInput."""
         known = checked_uuid(uuid)
-        return await self._database.run(lambda sql: _one(sql, known), write=False)
+        return await self.database.run(lambda sql: _one(sql, known), write=False)
 
     async def episodes(self, group_ids: Sequence[str] | None = None, limit: int = 10) -> list[Episode]:
         """Return the episodes of these groups, of all when None, the newest first."""
         where, bindings = _in_groups(group_ids)
         statement = f"SELECT {_EPISODE} FROM episodes WHERE {where} ORDER BY n DESC LIMIT ?"  # noqa: S608
-        rows = await self._database.run(lambda sql: sql.execute(statement, (*bindings, max(0, limit))).fetchall(), write=False)
+        rows = await self.database.run(lambda sql: sql.execute(statement, (*bindings, max(0, limit))).fetchall(), write=False)
         return [_episode(row) for row in rows]
 
     async def queue(self) -> Queue:
         """Return how many episodes are in which state."""
-        rows = await self._database.run(
+        rows = await self.database.run(
             lambda sql: sql.execute("SELECT state, count(*) FROM episodes GROUP BY state").fetchall(), write=False
         )
         return Queue(**dict(rows))
@@ -77,7 +78,18 @@ class Inbox:
             changed = "UPDATE episodes SET state = 'queued', tries = 0, error = NULL, not_before = ''"
             return len(sql.execute(f"{changed} WHERE {where} RETURNING 1", (known,)).fetchall())
 
-        return await self._database.run(again, write=True)
+        return await self.database.run(again, write=True)
+
+    async def rebuild(self) -> int:
+        """Have the graph made anew from all episodes, and return how many these are. Until it is, the one there is is searched."""
+
+        def begin(sql: Sql) -> int:
+            _set(sql, "building", str(_target(sql) + 1))
+            again = "UPDATE episodes SET state = 'queued', tries = 0, error = NULL, not_before = '' WHERE state <> 'running'"
+            sql.execute(again)
+            return int(sql.execute("SELECT count(*) FROM episodes").fetchone()[0])
+
+        return await self.database.run(begin, write=True)
 
     async def delete(self, uuid: str) -> bool:
         """Remove an episode with what it alone says; False when there is none with this uuid."""
@@ -88,11 +100,11 @@ class Inbox:
             if gone is None:
                 return False
             _found.forget_episode(sql, known)
-            if gone[0]:
+            if gone[0] or _target(sql) > 1:  # when the graph is made anew, the tries begin anew
                 _note(sql, "episode", known)
             return True
 
-        return await self._database.run(remove, write=True)
+        return await self.database.run(remove, write=True)
 
     async def delete_fact(self, uuid: str) -> bool:
         """Remove a fact; False when there is none with this uuid."""
@@ -104,7 +116,7 @@ class Inbox:
                 _note(sql, "fact", known)
             return is_gone
 
-        return await self._database.run(remove, write=True)
+        return await self.database.run(remove, write=True)
 
     async def clear(self, group_ids: Sequence[str]) -> None:
         """Remove the episodes of these groups and all that was found in them."""
@@ -114,18 +126,18 @@ class Inbox:
             for group in group_ids:
                 _note(sql, "group", group)
 
-        await self._database.run(remove, write=True)
+        await self.database.run(remove, write=True)
 
     async def aclose(self) -> None:
         """Let go of the file."""
-        await self._database.aclose()
+        await self.database.aclose()
 
     # --- for the drainer, of which there is one --------------------------------------------------------------------
 
     async def recover(self) -> int:
         """Queue again what a drainer that is gone was at, and return how many episodes that were."""
         statement = "UPDATE episodes SET state = 'queued' WHERE state = 'running' RETURNING 1"
-        return len(await self._database.run(lambda sql: sql.execute(statement).fetchall(), write=True))
+        return len(await self.database.run(lambda sql: sql.execute(statement).fetchall(), write=True))
 
     async def claim(self, busy: Collection[str] = ()) -> Episode | None:
         """Return the next episode, running now: the oldest that is first in its group and none of these groups'."""
@@ -141,55 +153,74 @@ class Inbox:
                     return _one(sql, found.uuid)
             return None
 
-        return await self._database.run(take, write=True)
+        return await self.database.run(take, write=True)
 
     async def due_in(self) -> float | None:
         """Return the seconds until an episode may be claimed, None when none is queued."""
         statement = "SELECT min(not_before) FROM episodes WHERE state = 'queued'"
-        (at,) = await self._database.run(lambda sql: sql.execute(statement).fetchone(), write=False)
+        (at,) = await self.database.run(lambda sql: sql.execute(statement).fetchone(), write=False)
         return None if at is None else max(0.0, seconds_of(at) - self._clock())
 
-    async def done(self, uuid: str, found: Found) -> None:
-        """Keep what was found in an episode; one that was deleted meanwhile is to be removed from the graph as well."""
+    async def done(self, uuid: str, found: Found, generation: int = 1) -> None:
+        """Keep what was found in an episode by the graph of that number.
+
+        One that was deleted meanwhile is to be removed from the graph as well; one for whose graph another is being made is queued.
+        """
 
         def keep(sql: Sql) -> None:
-            ended = "UPDATE episodes SET state = 'done', error = NULL WHERE uuid = ? RETURNING 1"
-            if sql.execute(ended, (uuid,)).fetchone() is None:
+            state = "done" if generation == _target(sql) else "queued"
+            ended = "UPDATE episodes SET state = ?, error = NULL WHERE uuid = ? RETURNING 1"
+            if not sql.execute(ended, (state, uuid)).fetchall():
                 _note(sql, "episode", uuid)
-            else:
-                _found.put(sql, uuid, found)
+            elif state == "done":
+                _found.put(sql, uuid, found, generation)
 
-        await self._database.run(keep, write=True)
+        await self.database.run(keep, write=True)
+
+    async def target(self) -> int:
+        """Return the number of the graph that episodes are put into: the one being made, or the one there is."""
+        return await self.database.run(_target, write=False)
+
+    async def built(self) -> bool:
+        """Search the graph that was being made, once no episode is left for it; whether it is that far."""
+
+        def switch(sql: Sql) -> bool:
+            building = _building(sql)
+            if building is None or sql.execute("SELECT 1 FROM episodes WHERE state IN ('queued', 'running') LIMIT 1").fetchone():
+                return False
+            _set(sql, "generation", str(building))
+            sql.execute("DELETE FROM settings WHERE name = 'building'")
+            _found.forget_before(sql, building)
+            return True
+
+        return await self.database.run(switch, write=True)
 
     async def postpone(self, uuid: str, error: str, seconds: float) -> None:
         """Queue an episode again, to be claimed after some time."""
         row = (clean(error), stamp(self._clock() + seconds), uuid)
         statement = "UPDATE episodes SET state = 'queued', error = ?, not_before = ? WHERE uuid = ?"
-        await self._database.run(lambda sql: sql.execute(statement, row).fetchall(), write=True)
+        await self.database.run(lambda sql: sql.execute(statement, row).fetchall(), write=True)
 
     async def fail(self, uuid: str, error: str) -> None:
         """Give an episode up, with the reason."""
         statement = "UPDATE episodes SET state = 'failed', error = ? WHERE uuid = ?"
-        await self._database.run(lambda sql: sql.execute(statement, (clean(error), uuid)).fetchall(), write=True)
+        await self.database.run(lambda sql: sql.execute(statement, (clean(error), uuid)).fetchall(), write=True)
 
     async def removals(self) -> list[Removal]:
         """Return what is still to be removed from the graph, the oldest first."""
-        return await self._database.run(lambda sql: sql.execute("SELECT n, kind, name FROM removals ORDER BY n").fetchall(), write=False)
+        return await self.database.run(lambda sql: sql.execute("SELECT n, kind, name FROM removals ORDER BY n").fetchall(), write=False)
 
     async def removed(self, number: int) -> None:
         """Note that one of them is done."""
-        await self._database.run(lambda sql: sql.execute("DELETE FROM removals WHERE n = ?", (number,)).fetchall(), write=True)
+        await self.database.run(lambda sql: sql.execute("DELETE FROM removals WHERE n = ?", (number,)).fetchall(), write=True)
 
     async def setting(self, name: str) -> str | None:
         """Return what is noted under a name."""
-        statement = "SELECT value FROM settings WHERE name = ?"
-        row = await self._database.run(lambda sql: sql.execute(statement, (name,)).fetchone(), write=False)
-        return None if row is None else row[0]
+        return await self.database.run(lambda sql: _setting(sql, name), write=False)
 
     async def set(self, name: str, value: str) -> None:
         """Note something under a name."""
-        statement = "INSERT INTO settings VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
-        await self._database.run(lambda sql: sql.execute(statement, (name, value)).fetchall(), write=True)
+        await self.database.run(lambda sql: _set(sql, name, value), write=True)
 
 
 def seconds_of(at: str) -> float:
@@ -199,6 +230,28 @@ def seconds_of(at: str) -> float:
 
 def _note(sql: Sql, kind: str, name: str) -> None:
     sql.execute("INSERT INTO removals(kind, name) VALUES (?, ?) ON CONFLICT DO NOTHING", (kind, name))
+
+
+def _set(sql: Sql, name: str, value: str) -> None:
+    sql.execute("INSERT INTO settings VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", (name, value))
+
+
+def _setting(sql: Sql, name: str) -> str | None:
+    row = sql.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _generation(sql: Sql) -> int:
+    return int(_setting(sql, "generation") or 1)
+
+
+def _building(sql: Sql) -> int | None:
+    found = _setting(sql, "building")
+    return None if found is None else int(found)
+
+
+def _target(sql: Sql) -> int:
+    return _building(sql) or _generation(sql)
 
 
 def _one(sql: Sql, uuid: str) -> Episode | None:

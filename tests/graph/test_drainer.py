@@ -34,8 +34,8 @@ def drainer(inbox: Inbox, home: Path, model: Model, max_tries: int = 3) -> Drain
     async def embed(texts: list[str]) -> list[list[float]]:
         return [lexical.vector(text) for text in texts]
 
-    async def opened() -> Graph:
-        return await Graph.open(home / "graph", model, embed)  # pyright: ignore[reportArgumentType]
+    async def opened(generation: int) -> Graph:
+        return await Graph.open(home / f"graph-{generation}", model, embed)  # pyright: ignore[reportArgumentType]
 
     return Drainer(inbox, opened, idle_s=0.5, max_tries=max_tries)
 

@@ -227,7 +227,7 @@ async def test_nothing_acknowledged_is_lost_when_its_process_is_killed(inbox: In
 
 async def test_a_file_of_a_later_version_is_told_of(parley_home: Path) -> None:
     one = Inbox(parley_home / "memory.db")
-    await one._database.run(lambda sql: sql.execute("PRAGMA user_version = 99").fetchall(), write=None)  # pyright: ignore[reportPrivateUsage]
+    await one.database.run(lambda sql: sql.execute("PRAGMA user_version = 99").fetchall(), write=None)  # pyright: ignore[reportPrivateUsage]
     await one.aclose()
     later = Inbox(parley_home / "memory.db")
     with pytest.raises(StoreUnavailable, match="The memory was made by a newer Parley"):
