@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "up": ("cli.commands.up", "run the HTTP shims and the router"),
     "models": ("cli.commands.models", "list providers and their models"),
     "threads": ("cli.commands.threads", "list, show, search, export, import, remove, back up and restore conversations"),
+    "memory": ("cli.commands.memory", "remember things, search what is remembered, and look after it"),
     "spending": ("cli.commands.spending", "show what answers cost, by day, provider, model and session"),
     "config": ("cli.commands.config", "print what Claude Code needs, or env file templates"),
     "doctor": ("cli.commands.doctor", "check the installation and the configuration"),

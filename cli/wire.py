@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from cli.context import parley_version
 from cli.environment import secrets
+from cli.memory import MemoryDoor
 from cli.output import WrongUse
 from conversation.errors import InvalidInput, ParleyError
 from conversation.scrub import scrub
@@ -160,6 +161,7 @@ def build_app(env: Mapping[str, str], *, workspace: Path, adapter: str = "litell
     stores = _stores(memory)
     health = HealthRecord(settings.breaker_failures, settings.breaker_open_seconds, keeper=stores.keeper, realms=realms)
     budget = Budget(stores.ledger, settings.daily_budget_usd)
+    door = _checked(lambda: MemoryDoor(env, home, str(workspace), lambda: _unread(catalogue)))
     limits = Limits(max_window_tokens=file.threads.max_tokens if file else None)
     files = FileReader(workspace, workspace_roots(env), limits=limits)
     return App(
@@ -180,8 +182,17 @@ def build_app(env: Mapping[str, str], *, workspace: Path, adapter: str = "litell
         scrub=partial(scrub, secrets=settings.secrets(), home=env.get("HOME", "")),
         warm=upstreams.warm,
         is_warm=upstreams.is_warm,
-        on_close=(budget.aclose, live.aclose, upstreams.aclose, stores.ledger.aclose),
+        memory=door,
+        attend=door.attend,
+        on_close=(door.aclose, budget.aclose, live.aclose, upstreams.aclose, stores.ledger.aclose),
     )
+
+
+def _unread(catalogue: Catalogue) -> str:
+    """Return why nothing that is told can be read by a model; nothing when it can."""
+    if any(catalogue.configured(spec.name) for spec in SPECS):
+        return ""
+    return "No provider is configured that could read them: `parley doctor` tells how to configure one."
 
 
 class _Stores(NamedTuple):

@@ -7,25 +7,23 @@ a group and side by side across groups, and ends when there has been nothing to 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import os
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from conversation.errors import NotConfigured, ParleyError
+from conversation.errors import ParleyError
 from graph.episodes import Episode, Found
+from graph.extraction import can_wait
 from graph.inbox import Inbox
-from memory._home import private_folder
 
 log = logging.getLogger(__name__)
 
 MAX_TRIES = 5
 AT_ONCE = 4
 IDLE_SECONDS = 60.0
-NOBODY = "No provider is configured that could read it."
+PAUSE_SECONDS = 2.5
+"""Before the first try is repeated, half of it; before each further one twice as long."""
+_LONGEST_REASON = 500
 _LOOK_SECONDS = 0.25
 _LONGEST_WAIT = 300.0
 
@@ -43,25 +41,6 @@ class Remembering(Protocol):
     async def aclose(self) -> None: ...
 
 
-@contextmanager
-def alone(path: Path) -> Generator[bool]:
-    """Tell whether this process may drain now: the kernel lets go of the lock however a process ends. Raises OSError."""
-    private_folder(path.parent)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        yield _locked(handle)
-    finally:
-        os.close(handle)
-
-
-def _locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 Open = Callable[[int], Awaitable[Remembering]]
 """Opens the graph of a number; that may take seconds. Raises MemoryUnavailable when it cannot be used: everything stays queued then."""
 
@@ -69,9 +48,17 @@ Open = Callable[[int], Awaitable[Remembering]]
 class Drainer:
     """Drains an inbox into the graph of the number it names, which is opened when there is something to do."""
 
-    def __init__(self, inbox: Inbox, open_graph: Open, *, idle_s: float = IDLE_SECONDS, max_tries: int = MAX_TRIES) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        open_graph: Open,
+        *,
+        idle_s: float = IDLE_SECONDS,
+        max_tries: int = MAX_TRIES,
+        pause_s: float = PAUSE_SECONDS,
+    ) -> None:
         self._inbox, self._open_graph = inbox, open_graph
-        self._idle_s, self._max_tries = idle_s, max_tries
+        self._idle_s, self._max_tries, self._pause_s = idle_s, max_tries, pause_s
         self._graph: Remembering | None = None
         self._generation = 0
         """The number of the graph that is open."""
@@ -94,9 +81,14 @@ class Drainer:
         loop = asyncio.get_running_loop()
         idle_since = loop.time()
         while loop.time() - idle_since < self._idle_s:
-            if await self._step() or self._running or await self._inbox.due_in() is not None:
+            if await self._step() or self._running or await self._is_near():
                 idle_since = loop.time()
             await self._wait()
+
+    async def _is_near(self) -> bool:
+        """Tell whether there will be something to do before it is worth ending."""
+        due = await self._inbox.due_in()
+        return due is not None and due < max(self._idle_s, IDLE_SECONDS)
 
     async def _step(self) -> bool:
         """Do what is to be done now, and tell whether that was anything. What was deleted, and another graph, wait for what is running."""
@@ -145,16 +137,21 @@ class Drainer:
         generation = self._generation
         try:
             found = await graph.remember(episode)
-        except NotConfigured:
-            await self._inbox.postpone(episode.uuid, NOBODY, _LONGEST_WAIT)
         except ParleyError as error:
-            after = error.retry_after if error.retry_after is not None else 5.0 * 2.0**episode.tries
-            await self._again(episode, f"{error.message} {error.hint}".rstrip(), after, is_final=not error.retryable)
+            await self._put_off(episode, error)
         except Exception as error:  # the engine's and Graphiti's own: one episode is given up for it, not the others
             log.warning("episode %s: %s", episode.uuid, type(error).__name__)
-            await self._again(episode, f"{type(error).__name__}: {error}", 1.0)
+            await self._again(episode, f"{type(error).__name__}: {error}"[:_LONGEST_REASON], self._pause_s)
         else:
             await self._inbox.done(episode.uuid, found, generation)
+
+    async def _put_off(self, episode: Episode, error: ParleyError) -> None:
+        reason = f"{error.message} {error.hint}".rstrip()
+        if can_wait(error):
+            await self._inbox.postpone(episode.uuid, reason, _LONGEST_WAIT, counted=False)
+        else:
+            after = error.retry_after if error.retry_after is not None else self._pause_s * 2.0**episode.tries
+            await self._again(episode, reason, after, is_final=not error.retryable)
 
     async def _again(self, episode: Episode, reason: str, after: float, *, is_final: bool = False) -> None:
         if is_final or episode.tries >= self._max_tries:

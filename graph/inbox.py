@@ -155,6 +155,16 @@ class Inbox:
 
         return await self.database.run(take, write=True)
 
+    async def waiting(self) -> float | None:
+        """Return the seconds until there is something to do for a drainer, None when there is nothing."""
+        statement = (
+            "SELECT EXISTS (SELECT 1 FROM removals) OR EXISTS (SELECT 1 FROM episodes WHERE state = 'running') "
+            "OR EXISTS (SELECT 1 FROM settings WHERE name = 'building')"
+        )
+        ((is_any,),) = await self.database.run(lambda sql: sql.execute(statement).fetchall(), write=False)
+        due = await self.due_in()
+        return 0.0 if is_any and (due is None or due > 0) else due
+
     async def due_in(self) -> float | None:
         """Return the seconds until an episode may be claimed, None when none is queued."""
         statement = "SELECT min(not_before) FROM episodes WHERE state = 'queued'"
@@ -181,6 +191,10 @@ class Inbox:
         """Return the number of the graph that episodes are put into: the one being made, or the one there is."""
         return await self.database.run(_target, write=False)
 
+    async def is_building(self) -> bool:
+        """Tell whether the graph is being made anew."""
+        return await self.database.run(lambda sql: _building(sql) is not None, write=False)
+
     async def built(self) -> bool:
         """Search the graph that was being made, once no episode is left for it; whether it is that far."""
 
@@ -195,10 +209,10 @@ class Inbox:
 
         return await self.database.run(switch, write=True)
 
-    async def postpone(self, uuid: str, error: str, seconds: float) -> None:
-        """Queue an episode again, to be claimed after some time."""
-        row = (clean(error), stamp(self._clock() + seconds), uuid)
-        statement = "UPDATE episodes SET state = 'queued', error = ?, not_before = ? WHERE uuid = ?"
+    async def postpone(self, uuid: str, error: str, seconds: float, *, counted: bool = True) -> None:
+        """Queue an episode again, to be claimed after some time; a try that was none of its own fault is not counted."""
+        row = (clean(error), stamp(self._clock() + seconds), 0 if counted else 1, uuid)
+        statement = "UPDATE episodes SET state = 'queued', error = ?, not_before = ?, tries = max(0, tries - ?) WHERE uuid = ?"
         await self.database.run(lambda sql: sql.execute(statement, row).fetchall(), write=True)
 
     async def fail(self, uuid: str, error: str) -> None:

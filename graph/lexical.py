@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from hashlib import blake2b
 
 DIMENSION = 256
-NAME = "lexical"
 _WORD = re.compile(r"\w+")
+
+
+async def embed(texts: Sequence[str]) -> list[list[float]]:
+    """Return a vector for each text. It implements graph._graphiti.Embed."""
+    return [vector(text) for text in texts]
 
 
 def vector(text: str) -> list[float]:

@@ -113,10 +113,11 @@ class _Search:
 
 def _passed_on(sql: Sql, scores: Mapping[str, float]) -> Mapping[str, float]:
     """Return the scores with those of facts that have ended passed on to the facts that took their places."""
-    found, ending = dict(scores), list(scores)
+    found = dict(scores)
+    ending = list(scores)
     for _ in range(_SUCCESSIONS):
         rows: list[tuple[str, str]] = sql.execute(_SUCCESSORS, (_list(ending),)).fetchall()
-        ending = []
+        ending: list[str] = []
         for old, new in rows:
             if found[old] > found.get(new, 0.0):
                 found[new] = found[old]

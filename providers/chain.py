@@ -76,8 +76,9 @@ class Chain:
         larger: Sequence[ModelInfo] = (),
         deadline_s: float | None = None,
         progress: Progress | None = None,
+        session: str = "",
     ) -> Reply:
-        """Return the first whole answer from `routes`, asked in order.
+        """Return the first whole answer from `routes`, asked in order. `session` is whose spending it is.
 
         A context that is too long goes on only to larger models, of `routes` and then of `larger`. Within `deadline_s`,
         which begins once we are loaded, each model gets an equal share of the time left to begin its answer.
@@ -85,6 +86,7 @@ class Chain:
         several failed, BudgetExceeded before anything is asked; each carries the attempts.
         """
         race = await self._race(routes, larger, deadline_s)
+        race.session = session
         answer, model = await self._answer(race, prepare, progress or _silent)
         return Reply(answer=answer, model=model, usage=usage_of(answer, model), attempts=race.attempts())
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from conversation.errors import ParleyError
+from conversation.errors import MemoryUnavailable, ParleyError
 from conversation.scrub import scrub
 from providers.strategies import DEFAULT_STRATEGY, STICKY_SECONDS
 from tools.limits import Limits
@@ -16,6 +16,7 @@ from tools.roles import RoleBook
 
 if TYPE_CHECKING:
     from conversation.threads import ThreadStore
+    from graph.memory import Memory
     from providers.budget import Budget
     from providers.catalogue import Catalogue
     from providers.chain import Chain
@@ -46,13 +47,18 @@ async def _nothing() -> None:
     """Nothing to warm."""
 
 
+def _no_memory() -> Memory:
+    raise MemoryUnavailable("This server has no memory.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class App:
     """The parts every tool shares. `workspace` is the folder the process serves; `home` the state folder, for `version`.
 
     `git_env` is what git needs of the environment. `scrub` takes secrets and home paths out of error texts. `strategy` and
     `sticky_seconds` are the router's. `on_close` is awaited in order by `aclose`. `warm` loads all that asking the configured
-    providers needs, after which `is_warm` is true.
+    providers needs, after which `is_warm` is true. `memory` opens the memory when it is first called; `attend` sees, while a server
+    serves, to what was left to be read.
     """
 
     catalogue: Catalogue
@@ -75,6 +81,8 @@ class App:
     started: float = field(default_factory=time.monotonic)
     warm: Callable[[], Awaitable[None]] = _nothing
     is_warm: Callable[[], bool] = lambda: True
+    memory: Callable[[], Memory] = _no_memory
+    attend: Callable[[], Coroutine[Any, Any, None]] = _nothing
     on_close: tuple[Callable[[], Awaitable[None]], ...] = ()
 
     async def aclose(self) -> None:

@@ -68,12 +68,14 @@ def _built(env: Mapping[str, str], enabled: Sequence[str]) -> tuple[App, Server[
 async def _serve(app: App, server: Server[Any], options: argparse.Namespace, host: str, token: str | None) -> None:
     from cli.wire import close_app
 
+    attending = asyncio.create_task(app.attend(), name="attend to the memory")
     try:
         if options.transport == "stdio":
             await _on_stdio(server)
         else:
             await _on_http(server, options, host, token)
     finally:
+        attending.cancel()
         await close_app(app)
 
 

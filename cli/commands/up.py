@@ -73,7 +73,9 @@ async def _serve(app: App, bound: list[tuple[Port, list[socket.socket]]], host: 
     from cli.gateway import serve
     from cli.wire import close_app
 
+    attending = asyncio.create_task(app.attend(), name="attend to the memory")
     try:
         await serve(app, bound, host=host, token=token, announce=lambda text: say(f"parley: {text}"))
     finally:
+        attending.cancel()
         await close_app(app)

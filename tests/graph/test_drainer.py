@@ -12,9 +12,10 @@ pytest.importorskip("graphiti_core")
 
 from graph import lexical
 from graph._graphiti import Graph
-from graph.drainer import Drainer, alone
+from graph.drainer import Drainer
 from graph.episodes import NewEpisode, Queue
 from graph.inbox import Inbox
+from graph.ownership import alone
 from tests.graph.test_graphiti import Model
 
 

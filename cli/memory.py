@@ -1,0 +1,123 @@
+"""The composition root of the memory: opened on first use, and drained by a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conversation.errors import MemoryUnavailable
+
+if TYPE_CHECKING:
+    from graph.config import GraphConfig
+    from graph.memory import Memory
+    from tools.app import App
+
+_TAKEN_SECONDS = 3.0
+"""How long a drainer waits for the lock: others look for a moment whether it is held."""
+_FIRST_LOOK_SECONDS = 3.0
+
+
+class MemoryDoor:
+    """Opens the memory on first use: until then nothing of it is imported, and no file is made."""
+
+    def __init__(self, env: Mapping[str, str], home: Path, workspace: str, unread: Callable[[], str]) -> None:
+        """Raises InvalidInput for a setting that makes no sense."""
+        self._env, self._home, self._workspace, self._unread = env, home, workspace, unread
+        self._memory: Memory | None = None
+        if env.get("PARLEY_GRAPH_URL"):
+            graph_config(env, home)
+
+    def __call__(self) -> Memory:
+        """Return the memory."""
+        if self._memory is None:
+            from graph.episodes import group_of
+            from graph.inbox import Inbox
+            from graph.memory import Memory
+            from graph.ownership import Watch, start
+            from graph.read_model import ReadModel
+
+            config = graph_config(self._env, self._home)
+            inbox = Inbox(config.database)
+            start_one = partial(start, _drainer(), self._env, config.home, config.log)
+            watch = Watch(inbox, config.database, config.lock, start_one)
+            knowledge, group = ReadModel(inbox.database), group_of(self._workspace)
+            self._memory = Memory(config, inbox, knowledge, group=group, watch=watch, unread=self._unread)
+        return self._memory
+
+    async def attend(self) -> None:
+        """Look, once this process has begun its work, whether something was left behind; for whoever has no memory that costs nothing."""
+        await asyncio.sleep(_FIRST_LOOK_SECONDS)
+        if os.path.exists(self._home / "memory.db"):
+            self().watch()
+
+    async def aclose(self) -> None:
+        """Close what is open."""
+        if self._memory is not None:
+            await self._memory.aclose()
+
+
+def graph_config(env: Mapping[str, str], home: Path) -> GraphConfig:
+    """Return the settings of the memory. Raises InvalidInput."""
+    from graph.config import GraphConfig
+
+    return GraphConfig.from_env(env, home)
+
+
+async def drain(app: App, env: Mapping[str, str], *, idle_s: float | None = None) -> int:
+    """Read what is queued until nothing has been for a while; nothing happens when another process does. Raises MemoryUnavailable."""
+    from graph.ownership import alone
+
+    config = graph_config(env, Path(app.home))
+    clock = asyncio.get_running_loop().time
+    until = clock() + _TAKEN_SECONDS
+    while True:
+        with alone(config.lock) as is_alone:
+            if is_alone:
+                return await _drain_alone(app, config, idle_s)
+        if clock() > until:
+            return 0
+        await asyncio.sleep(0.1)
+
+
+async def _drain_alone(app: App, config: GraphConfig, idle_s: float | None) -> int:
+    from graph.drainer import IDLE_SECONDS, Drainer
+    from graph.extraction import Extraction
+    from graph.inbox import Inbox
+    from graph.memory import PROBLEM
+    from graph.opening import QUIET_ENVIRONMENT, Opener
+
+    os.environ.update(QUIET_ENVIRONMENT)
+    inbox = Inbox(config.database)
+    opener = Opener(config, inbox, Extraction(app.chain, app.catalogue, config.extraction_model, config.extraction_small_model))
+    try:
+        await inbox.set(PROBLEM, "")
+        await Drainer(inbox, opener, idle_s=IDLE_SECONDS if idle_s is None else idle_s).run()
+        _tidy(config, await inbox.target())
+    except MemoryUnavailable as error:
+        await inbox.set(PROBLEM, f"{error.message} {error.hint}")
+        raise
+    finally:
+        await inbox.aclose()
+    return 0
+
+
+def _tidy(config: GraphConfig, generation: int) -> None:
+    """Remove the files of embedded graphs that others have taken the place of."""
+    with suppress(OSError):
+        for path in config.graph(generation).parent.iterdir():
+            number = path.name.partition(".")[0]
+            if number.isdecimal() and int(number) < generation:
+                path.unlink(missing_ok=True)
+
+
+def _drainer() -> list[str]:
+    """Return the command that drains. It is this very Parley, wherever it was started from, and no folder of the user's is looked into."""
+    root = str(Path(__file__).parents[1])
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from cli.main import main; sys.exit(main(sys.argv[3:]))"
+    return [sys.executable, "-P", "-c", code, root, "parley", "memory", "drain"]
