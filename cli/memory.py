@@ -97,7 +97,7 @@ async def _drain_alone(app: App, config: GraphConfig, idle_s: float | None) -> i
     opener = Opener(config, inbox, Extraction(app.chain, app.catalogue, config.extraction_model, config.extraction_small_model))
     try:
         await inbox.set(PROBLEM, "")
-        await Drainer(inbox, opener, idle_s=IDLE_SECONDS if idle_s is None else idle_s).run()
+        await Drainer(inbox, opener, idle_s=IDLE_SECONDS if idle_s is None else idle_s, scrub=app.scrub).run()
         _tidy(config, await inbox.target())
     except MemoryUnavailable as error:
         await inbox.set(PROBLEM, f"{error.message} {error.hint}")

@@ -31,6 +31,7 @@ from graphiti_core.search.search_config_recipes import EDGE_HYBRID_SEARCH_RRF
 from pydantic import BaseModel, ValidationError
 
 from graph.episodes import Entity, Episode, Fact, Found
+from graph.extraction import NotAsAsked
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +41,6 @@ Embed = Callable[[Sequence[str]], Awaitable[Sequence[Sequence[float]]]]
 _LONGEST_PROBLEM = 500
 NEAR_BY_WORDS = 0.25
 """Cosine of two facts' vectors of words from which one may contradict the other. Graphiti's own, 0.6, is for vectors of meaning."""
-
-
-class NotAsAsked(Exception):
-    """A model's answer is not of the shape that was asked for, nor was it when it was told so."""
 
 
 class _Models(LLMClient):

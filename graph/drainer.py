@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from conversation.errors import ParleyError
+from conversation.scrub import scrub, where
 from graph.episodes import Episode, Found
-from graph.extraction import can_wait
+from graph.extraction import NotAsAsked, can_wait
 from graph.inbox import Inbox
 
 log = logging.getLogger(__name__)
@@ -21,8 +22,8 @@ log = logging.getLogger(__name__)
 MAX_TRIES = 5
 AT_ONCE = 4
 IDLE_SECONDS = 60.0
-PAUSE_SECONDS = 2.5
-"""Before the first try is repeated, half of it; before each further one twice as long."""
+PAUSE_SECONDS = 4.0
+"""Before the first try is repeated; before each further one twice as long."""
 _LONGEST_REASON = 500
 _LOOK_SECONDS = 0.25
 _LONGEST_WAIT = 300.0
@@ -56,9 +57,12 @@ class Drainer:
         idle_s: float = IDLE_SECONDS,
         max_tries: int = MAX_TRIES,
         pause_s: float = PAUSE_SECONDS,
+        scrub: Callable[[str], str] = scrub,
     ) -> None:
+        """`scrub` takes secrets and home paths out of the reasons that are kept of what cannot be read."""
         self._inbox, self._open_graph = inbox, open_graph
         self._idle_s, self._max_tries, self._pause_s = idle_s, max_tries, pause_s
+        self._scrub = scrub
         self._graph: Remembering | None = None
         self._generation = 0
         """The number of the graph that is open."""
@@ -139,25 +143,32 @@ class Drainer:
             found = await graph.remember(episode)
         except ParleyError as error:
             await self._put_off(episode, error)
+        except NotAsAsked as error:
+            await self._again(episode, str(error), self._pause(episode))
         except Exception as error:  # the engine's and Graphiti's own: one episode is given up for it, not the others
-            log.warning("episode %s: %s", episode.uuid, type(error).__name__)
-            await self._again(episode, f"{type(error).__name__}: {error}"[:_LONGEST_REASON], self._pause_s)
+            log.warning("episode %s: %s at %s", episode.uuid, type(error).__name__, where(error))
+            await self._again(episode, f"{type(error).__name__}: {error}", self._pause(episode))
         else:
             await self._inbox.done(episode.uuid, found, generation)
 
     async def _put_off(self, episode: Episode, error: ParleyError) -> None:
         reason = f"{error.message} {error.hint}".rstrip()
         if can_wait(error):
-            await self._inbox.postpone(episode.uuid, reason, _LONGEST_WAIT, counted=False)
+            await self._inbox.postpone(episode.uuid, self._scrub(reason)[:_LONGEST_REASON], _LONGEST_WAIT, counted=False)
         else:
-            after = error.retry_after if error.retry_after is not None else self._pause_s * 2.0**episode.tries
+            after = self._pause(episode) if error.retry_after is None else error.retry_after
             await self._again(episode, reason, after, is_final=not error.retryable)
 
+    def _pause(self, episode: Episode) -> float:
+        """Return the seconds before another try."""
+        return self._pause_s * 2.0 ** (episode.tries - 1)
+
     async def _again(self, episode: Episode, reason: str, after: float, *, is_final: bool = False) -> None:
+        told = self._scrub(reason)[:_LONGEST_REASON]
         if is_final or episode.tries >= self._max_tries:
-            await self._inbox.fail(episode.uuid, reason)
+            await self._inbox.fail(episode.uuid, told)
         else:
-            await self._inbox.postpone(episode.uuid, reason, min(after, _LONGEST_WAIT))
+            await self._inbox.postpone(episode.uuid, told, min(after, _LONGEST_WAIT))
 
     async def _opened(self, generation: int) -> Remembering:
         if self._graph is None:

@@ -16,6 +16,10 @@ DEADLINE_SECONDS = 180.0
 _TEMPERATURE = 0.0
 
 
+class NotAsAsked(Exception):
+    """A model's answer is not of the shape that was asked for, nor was it when it was told so."""
+
+
 class Extraction:
     """Implements graph._graphiti.Ask. `model` and `small` are names as tools take them; empty is the chain's cheap models."""
 

@@ -132,11 +132,13 @@ class Memory:
     def _message(self, queue: Queue, problem: str, is_building: bool) -> str:
         unread = self._unread()
         waiting = queue.queued + queue.running
+        failed = f"Episodes that could not be read: {queue.failed}. get_episodes says why, `parley memory retry` tries again."
         parts = [
-            f"{waiting} episodes wait to be read; until then their own words are found." if waiting else "Everything told has been read.",
+            f"Episodes that wait to be read: {waiting}. Until then their own words are found." if waiting else "",
+            failed if queue.failed else "",
+            "Everything that was told has been read." if queue.done and not waiting and not queue.failed else "",
             unread if waiting else "",
             problem,
-            f"{queue.failed} could not be read: get_episodes says why, `parley memory retry` tries again." if queue.failed else "",
             "The graph is being made anew; what was known before is searched until then." if is_building else "",
             "Search goes by words: set PARLEY_EMBEDDING_MODEL to search by meaning too." if self.config.embedding == LEXICAL else "",
         ]

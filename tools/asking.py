@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from conversation.errors import CallerError, InvalidInput, MemoryUnavailable, StoreError, TooLarge
+from conversation.errors import CallerError, InvalidInput, StoreError, TooLarge
 from conversation.json_text import whole
 from conversation.messages import Frozen, Warned
 from conversation.summaries import is_summary
@@ -21,6 +21,7 @@ from tools.app import App, Call
 from tools.bodies import Bodies
 from tools.bounds import fitting, json_tokens, read_on
 from tools.condensing import Condenser
+from tools.recalling import NOTHING, recalled
 from tools.recording import recording
 from tools.results import ChatAnswer
 
@@ -32,7 +33,7 @@ Images = Annotated[list[str], Field(description="Paths or data: URLs (PNG, JPEG,
 RoleName = Annotated[str | None, Field(description="A role, by the name of its prompt on this server")]
 Temperature = Annotated[float | None, Field(ge=0, le=2)]
 MaxOutputTokens = Annotated[int | None, Field(ge=1)]
-UseMemory = Annotated[bool, Field(description="Add what is remembered on the subject (not there yet)")]
+UseMemory = Annotated[bool, Field(description="Add what the memory holds on the subject")]
 
 SYSTEM = (
     "You are consulted through Parley by a coding assistant on behalf of its user. Answer the last message directly and completely: "
@@ -79,13 +80,12 @@ async def ask(call: Call, question: Question, choose: Choose, *, all_attempts: b
     thread_id = checked(app, question.prompt, question.continuation_id)
     if question.branch_from is not None and thread_id is None:
         raise InvalidInput("branch_from needs the continuation_id of the thread to branch from.")
-    if question.use_memory:
-        raise MemoryUnavailable("There is no memory to use yet.")
     system, preferred = await _part(app, question.role)
     first = choose(None, preferred).routes[:1]  # a wrong name is an error before anything is recorded
     if app.budget is not None:
         await app.budget.check()
     reading = await app.files.read(question.files, question.images)
+    memory = await recalled(app, question.prompt) if question.use_memory else NOTHING
     async with recording(app) as exchange:
         attachments = tuple(reading.attachments)
         asked = NewTurn(role="user", content=question.prompt, tool=question.tool, attachments=attachments)
@@ -94,8 +94,8 @@ async def ask(call: Call, question: Question, choose: Choose, *, all_attempts: b
         choice = choose(_last_model(history), preferred)
         bodies = Bodies(
             call,
-            question.prompt,
-            system,
+            memory.before(question.prompt),
+            memory.explained(system),
             history,
             attachments,
             temperature=question.temperature,
@@ -108,7 +108,8 @@ async def ask(call: Call, question: Question, choose: Choose, *, all_attempts: b
         )
         text = whole(reply.answer.text)
         landed = await exchange.complete(_answered(question.tool, text, reply))
-    warnings = [*reading.warnings, *bodies.warnings(reply), *exchange.warnings, *await standing(app, exchange.thread, thread_id)]
+    left_out = (*reading.warnings, *memory.warnings, *bodies.warnings(reply), *exchange.warnings)
+    warnings = [*left_out, *await standing(app, exchange.thread, thread_id)]
     answer = ChatAnswer(
         content="",
         continuation_id=exchange.going_on(bool(landed), thread_id),

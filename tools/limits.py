@@ -17,6 +17,8 @@ class Limits(Frozen):
     """At most so much of a thread is sent, whatever the model takes (`[threads] max_tokens`)."""
     default_output_tokens: int = 16_384
     """Asked of a model when the caller names no number; reasoning models get twice that, since thinking counts."""
+    max_memory_tokens: int = 2_000
+    """Of what is remembered, in one request."""
     max_files: int = 50
     max_file_bytes: int = 1_000_000
     max_total_file_bytes: int = 4_000_000

@@ -13,8 +13,9 @@ import pytest
 pytest.importorskip("graphiti_core")
 
 from graph import lexical
-from graph._graphiti import Graph, NotAsAsked
+from graph._graphiti import Graph
 from graph.episodes import Episode
+from graph.extraction import NotAsAsked
 
 Answer = dict[str, object]
 
