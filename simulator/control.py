@@ -9,23 +9,24 @@ import orjson
 from aiohttp import web
 
 from .exchange import LABEL
+from .extraction_table import parse_odd, parse_recorded
 from .faults import parse_fault
 from .handling import State
 from .jsonish import Json, as_dict, as_list
 from .rules import parse_rule
 
-_PARTS = ("rules", "faults", "log", "models", "tokens")
+_PARTS = ("rules", "faults", "extractions", "log", "models", "tokens")
 
 
 def reset(state: State, parts: list[str] | None = None) -> None:
-    """Forget rules, faults, log and changed models (or only those parts). Tokens are only revoked when asked for by name."""
-    wanted = parts if parts is not None else ["rules", "faults", "log", "models"]
+    """Forget rules, faults, extractions, log and changed models (or only those parts). Tokens are only revoked when asked for by name."""
+    wanted = parts if parts is not None else [part for part in _PARTS if part != "tokens"]
     for part in wanted:
         if part not in _PARTS:
             raise ValueError(f"cannot reset {part!r}; known: {', '.join(_PARTS)}")
     clear: dict[str, Callable[[], None]] = {
-        "rules": state.rules.clear, "faults": state.faults.clear, "log": state.log.reset, "models": state.models.reset,
-        "tokens": state.tokens.revoke,
+        "rules": state.rules.clear, "faults": state.faults.clear, "extractions": state.extractions.clear, "log": state.log.reset,
+        "models": state.models.reset, "tokens": state.tokens.revoke,
     }
     for part in wanted:
         clear[part]()
@@ -42,6 +43,7 @@ def snapshot(state: State) -> Json:
         "totals": dict(log.totals),
         "rules": len(state.rules),
         "faults": len(state.faults),
+        **state.extractions.counts,
         "tokens_issued": state.tokens.issued,
     }
 
@@ -56,6 +58,8 @@ class Control:
         """Put the routes on an application."""
         app.router.add_post("/_sim/rules", self._checked(self._rules))
         app.router.add_post("/_sim/faults", self._checked(self._faults))
+        app.router.add_post("/_sim/extractions", self._checked(self._extractions))
+        app.router.add_post("/_sim/odd_extractions", self._checked(self._odd_extractions))
         app.router.add_post("/_sim/models", self._checked(self._models))
         app.router.add_post("/_sim/reset", self._checked(self._reset))
         app.router.add_get("/_sim/log", self._log)
@@ -87,6 +91,17 @@ class Control:
         for fault in faults:
             self.state.faults.add(fault)
         return {"added": len(faults), "faults": len(self.state.faults)}
+
+    def _extractions(self, body: Any) -> Json:
+        table, items = self.state.extractions, _objects(body, "extractions")
+        table.add([parse_recorded(item) for item in items])
+        return {"added": len(items), **table.counts}
+
+    def _odd_extractions(self, body: Any) -> Json:
+        table, items = self.state.extractions, _objects(body, "odd_extractions")
+        for odd in [parse_odd(item) for item in items]:
+            table.add_odd(odd)
+        return {"added": len(items), **table.counts}
 
     def _models(self, body: Any) -> Json:
         items = _objects(body, "models")

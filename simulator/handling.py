@@ -15,6 +15,8 @@ from aiohttp import web
 
 from .asked import Asked
 from .exchange import Exchange, refuse
+from .extraction import play
+from .extraction_table import Table
 from .faults import Fault, Faults
 from .jsonish import Json, as_dict
 from .log import Log, LogEntry
@@ -22,7 +24,7 @@ from .models import ModelList
 from .oauth import Tokens
 from .play import answer_with, play_early
 from .refusals import Refusal
-from .rules import Rules
+from .rules import Answer, Rules, echo, within_limit
 from .wires import Wire
 
 Serve = Callable[[Exchange], Awaitable[web.StreamResponse]]
@@ -38,6 +40,7 @@ class State:
 
     rules: Rules = field(default_factory=Rules)
     faults: Faults = field(default_factory=Faults)
+    extractions: Table = field(default_factory=Table)
     log: Log = field(default_factory=Log)
     models: ModelList = field(default_factory=ModelList)
     tokens: Tokens = field(default_factory=Tokens)
@@ -102,10 +105,20 @@ class Handler:
         return self._take(x, before_checks=False)
 
     async def answer(self, x: Exchange, wire: Wire, asked: Asked) -> web.StreamResponse:
-        """The scripted answer, or the echo."""
+        """The scripted answer, that to a prompt of Graphiti's, or the echo."""
         x.entry["ignored"] = asked.ignored
         fault = self.spoiler(x)
-        return await answer_with(x, wire, asked, self.state.rules.answer(asked), fault, f"{self._instance}{next(self._ids):06d}")
+        answer = self.state.rules.scripted(asked) or self._played(x, asked) or echo(asked)
+        return await answer_with(x, wire, asked, answer, fault, f"{self._instance}{next(self._ids):06d}")
+
+    def _played(self, x: Exchange, asked: Asked) -> Answer | None:
+        """The answer to a prompt of Graphiti's, None for any other request."""
+        played = play(asked, self.state.extractions)
+        if played is None:
+            return None
+        x.entry["prompt"] = played.prompt
+        x.entry["odd"] = played.odd
+        return within_limit(played.answer, asked)
 
 
 def _parse(x: Exchange, raw: bytes) -> None:

@@ -32,6 +32,10 @@ class LogEntry(TypedDict):
     status: int | None
     error: str | None
     fault: str | None
+    prompt: str | None
+    """Which of Graphiti's prompts was played: the title of the answer's schema."""
+    odd: str | None
+    """The kind of odd extraction that it was answered with."""
     ignored: list[str]
     answered: bool
     answered_at: float | None
@@ -66,7 +70,8 @@ class Log:
         entry = LogEntry(
             seq=self._seq, provider=provider, route=route, model=None, method=method, path=_CREDENTIAL_QUERY.sub(r"\1<credential>", path),
             headers=redact_headers(headers, auth), auth=auth, body=None, raw_bytes=0, stream=False, at=time.monotonic(), status=None,
-            error=None, fault=None, ignored=[], answered=False, answered_at=None, disconnected=False, disconnected_at=None, in_flight=now,
+            error=None, fault=None, prompt=None, odd=None, ignored=[], answered=False, answered_at=None, disconnected=False,
+            disconnected_at=None, in_flight=now,
         )
         self.entries.append(entry)
         if len(self.entries) > _KEPT:

@@ -199,19 +199,28 @@ class Rules:
 
     def answer(self, asked: Asked) -> Answer:
         """The scripted answer to that request, or the echo."""
+        return self.scripted(asked) or echo(asked)
+
+    def scripted(self, asked: Asked) -> Answer | None:
+        """The scripted answer to that request, None when there is none."""
         for rule in self._rules:
             if rule.fits(asked):
                 if rule.times is not None:
                     rule.times -= 1
                     if rule.times == 0:
                         self._rules.remove(rule)
-                return _within_limit(rule.answer(asked), asked)
-        thinking = "[simulated] Thinking it over." if asked.thinking else ""
-        text = f"[simulated {asked.provider} {asked.model.id}] You said: {asked.last_user[:_ECHO]}"
-        return _within_limit(Answer(text, thinking), asked)
+                return within_limit(rule.answer(asked), asked)
+        return None
 
 
-def _within_limit(answer: Answer, asked: Asked) -> Answer:
+def echo(asked: Asked) -> Answer:
+    """What is answered to what nobody scripted."""
+    thinking = "[simulated] Thinking it over." if asked.thinking else ""
+    text = f"[simulated {asked.provider} {asked.model.id}] You said: {asked.last_user[:_ECHO]}"
+    return within_limit(Answer(text, thinking), asked)
+
+
+def within_limit(answer: Answer, asked: Asked) -> Answer:
     """Cut at the request's own output limit, as a real model is."""
     if asked.max_tokens is None or answer.output_tokens <= asked.max_tokens or answer.tools:
         return answer

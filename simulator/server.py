@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,6 +11,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from .control import Control, change_model, reset, snapshot
+from .extraction_table import parse_odd, parse_recorded
 from .faults import parse_fault
 from .handling import Handler, State
 from .identity import environment
@@ -86,6 +87,14 @@ class Simulator:
         """Script a fault, once unless `times` says otherwise (None: for ever)."""
         self._state.faults.add(parse_fault({"provider": provider, "kind": kind, **fault}))
 
+    def extractions(self, extractions: Iterable[Json]) -> None:
+        """Record what is found in episodes: {body, entities, facts: [{source, name, target, fact, valid_at, invalid_at, contradicts}]}."""
+        self._state.extractions.add([parse_recorded(one) for one in extractions])
+
+    def odd_extraction(self, kind: str, times: int | None = 1, match: str | None = None, prompt: str | None = None) -> None:
+        """Spoil the next answers to Graphiti's prompts (None: all), only to those about what holds `match`, only to that `prompt`."""
+        self._state.extractions.add_odd(parse_odd({"kind": kind, "times": times, "match": match, "prompt": prompt}))
+
     def model(self, provider: str, model: str, **changes: Any) -> None:
         """Change a model's limits (context_window, max_output, ...), or add a model."""
         change_model(self._state, {"provider": provider, "model": model, **changes})
@@ -95,7 +104,7 @@ class Simulator:
         self._state.faults.clear(provider)
 
     def reset(self, *parts: str) -> None:
-        """Forget rules, faults, log and changed models; or only the named parts (also "tokens": revoke them)."""
+        """Forget rules, faults, extractions, log and changed models; or only the named parts (also "tokens": revoke them)."""
         reset(self._state, list(parts) or None)
 
     def revoke_tokens(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,14 @@ class ThreadedSimulator:
     def fault(self, provider: str, kind: str, **fault: Any) -> None:
         """See Simulator.fault."""
         self._call(lambda: self._simulator.fault(provider, kind, **fault))
+
+    def extractions(self, extractions: Iterable[Json]) -> None:
+        """See Simulator.extractions."""
+        self._call(lambda: self._simulator.extractions(extractions))
+
+    def odd_extraction(self, kind: str, times: int | None = 1, match: str | None = None, prompt: str | None = None) -> None:
+        """See Simulator.odd_extraction."""
+        self._call(lambda: self._simulator.odd_extraction(kind, times, match, prompt))
 
     def model(self, provider: str, model: str, **changes: Any) -> None:
         """See Simulator.model."""
