@@ -15,6 +15,7 @@ from conversation.errors import MemoryUnavailable
 
 if TYPE_CHECKING:
     from graph.config import GraphConfig
+    from graph.inbox import Inbox
     from graph.memory import Memory
     from tools.app import App
 
@@ -69,31 +70,37 @@ def graph_config(env: Mapping[str, str], home: Path) -> GraphConfig:
     return GraphConfig.from_env(env, home)
 
 
-async def drain(app: App, env: Mapping[str, str], *, idle_s: float | None = None) -> int:
-    """Read what is queued until nothing has been for a while; nothing happens when another process does. Raises MemoryUnavailable."""
+async def drain(app: App, env: Mapping[str, str], *, idle_s: float | None = None, unless_running: bool = False) -> int:
+    """Read what is queued until nothing has been for a while. Raises MemoryUnavailable.
+
+    While another process does, wait until it has read everything; `unless_running`, leave it to that one.
+    """
+    from graph.inbox import Inbox
     from graph.ownership import alone
 
     config = graph_config(env, Path(app.home))
+    inbox = Inbox(config.database)
     clock = asyncio.get_running_loop().time
     until = clock() + _TAKEN_SECONDS
-    while True:
-        with alone(config.lock) as is_alone:
-            if is_alone:
-                return await _drain_alone(app, config, idle_s)
-        if clock() > until:
-            return 0
-        await asyncio.sleep(0.1)
+    try:
+        while True:
+            with alone(config.lock) as is_alone:
+                if is_alone:
+                    return await _drain_alone(app, config, inbox, idle_s)
+            if clock() > until and (unless_running or await inbox.waiting() is None):
+                return 0
+            await asyncio.sleep(0.1)
+    finally:
+        await inbox.aclose()
 
 
-async def _drain_alone(app: App, config: GraphConfig, idle_s: float | None) -> int:
+async def _drain_alone(app: App, config: GraphConfig, inbox: Inbox, idle_s: float | None) -> int:
     from graph.drainer import IDLE_SECONDS, Drainer
     from graph.extraction import Extraction
-    from graph.inbox import Inbox
     from graph.memory import PROBLEM
     from graph.opening import QUIET_ENVIRONMENT, Opener
 
     os.environ.update(QUIET_ENVIRONMENT)
-    inbox = Inbox(config.database)
     opener = Opener(config, inbox, Extraction(app.chain, app.catalogue, config.extraction_model, config.extraction_small_model))
     try:
         await inbox.set(PROBLEM, "")
@@ -102,8 +109,6 @@ async def _drain_alone(app: App, config: GraphConfig, idle_s: float | None) -> i
     except MemoryUnavailable as error:
         await inbox.set(PROBLEM, f"{error.message} {error.hint}")
         raise
-    finally:
-        await inbox.aclose()
     return 0
 
 
@@ -120,4 +125,4 @@ def _drainer() -> list[str]:
     """Return the command that drains. It is this very Parley, wherever it was started from, and no folder of the user's is looked into."""
     root = str(Path(__file__).parents[1])
     code = "import sys; sys.path.insert(0, sys.argv[1]); from cli.main import main; sys.exit(main(sys.argv[3:]))"
-    return [sys.executable, "-P", "-c", code, root, "parley", "memory", "drain"]
+    return [sys.executable, "-P", "-c", code, root, "parley", "memory", "drain", "--unless-running"]

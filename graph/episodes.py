@@ -90,13 +90,17 @@ class Found(Frozen):
 
 
 class Told(Frozen):
-    """Where a fact comes from: the episode that says it, when that was told, and of what source."""
+    """Where a fact comes from: the episode that says it, when that was told, and of what source.
+
+    `excerpt` is what it says in its own words: with the first of its facts that a search finds, and if all it says is still true.
+    """
 
     uuid: str
     name: str
     created_at: str
     source: Source
     source_description: str = ""
+    excerpt: str = ""
 
 
 class FoundFact(Frozen):

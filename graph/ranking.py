@@ -1,9 +1,13 @@
-"""Which words of a question to look for, whether it asks for the past, and how several orders become one. Pure."""
+"""Which words of a question to look for, what it asks of the past, and how well a note answers. Pure.
+
+The figures were chosen on half of the questions of bench/data/recall, and measured on all of them (`python -m bench recall`).
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from enum import Enum
 
 _PARTS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _WORD = re.compile(r"\w+")
@@ -17,14 +21,34 @@ _COMMON = frozenset(
     before previously formerly originally initially earlier once
     """.split()  # noqa: SIM905 - a hundred words in quotes are harder to read
 )
-_PAST = re.compile(
+_FORMER = re.compile(
     r"\b(?:before|previous(?:ly)?|former(?:ly)?|original(?:ly)?|initial(?:ly)?|used to|no longer|earlier|in the past|history|prior to|"
-    r"until|was .* first|at first|first place|old|once|back then|replaced?|changed?)\b",
+    r"until|at first|first place|old|once|back then|replaced?|changed?)\b",
+    re.IGNORECASE,
+)
+_MONTHS = "january|february|march|april|may|june|july|august|september|october|november|december"
+_EVENT = re.compile(
+    r"\bwh(?:y|en) (?:did|was|were|had|wasn't|didn't|weren't|hadn't)\b|\bwhat (?:was|were|made|convinced|pushed|drove|happened|caused)\b|"
+    rf"\bfirst time\b|\bback in\b|\bin (?:{_MONTHS}|spring|summer|autumn|winter|20\d\d)\b",
     re.IGNORECASE,
 )
 MAX_TERMS = 32
-CLOSENESS = 10.0
-"""Of reciprocal rank fusion (Cormack, Clarke and Buettcher, 2009): the smaller, the more the first places count."""
+_OF_ITS_WORDS, _OF_ITS_FACT = 1.0, 1.0
+"""What a note's own words count, and the best of its facts."""
+_OF_STALE_WORDS = 0.8
+"""What the words of a note count of which some are no longer true, and which therefore are not shown."""
+_FORMER_FIRST = 1.5
+"""By so much what is no longer true comes first, where that is asked for."""
+_SIBLING = 0.5
+"""What each further fact of one note counts, of the one before it: other notes have more to add."""
+
+
+class Tense(Enum):
+    """What a question asks of the past: nothing, of something that happened, or what was and may be no longer."""
+
+    NOW = 0
+    EVENT = 1
+    FORMER = 2
 
 
 def terms(query: str) -> list[str]:
@@ -34,23 +58,28 @@ def terms(query: str) -> list[str]:
     return (telling or list(words))[:MAX_TERMS]
 
 
-def asks_for_the_past(query: str) -> bool:
-    """Tell whether a question asks for what was, and may be no longer."""
-    return _PAST.search(query) is not None
+def tense(query: str) -> Tense:
+    """Return what a question asks of the past."""
+    if _FORMER.search(query):
+        return Tense.FORMER
+    return Tense.EVENT if _EVENT.search(query) else Tense.NOW
 
 
-def spread(text: str) -> str:
-    """Return the parts of the names in a text that are written as one word, such as maxRetries."""
-    return " ".join(dict.fromkeys(part for whole in _WORD.findall(text) for part in _parts(whole)))
+def of_note(words: float, best_fact: float, *, stale: bool, asked: Tense) -> float:
+    """Return how well a note answers, by how well its words and its best fact that is shown do; `stale` when some is no longer true."""
+    if stale and asked is Tense.NOW:
+        words = words * _OF_STALE_WORDS if best_fact else 0.0
+    score = _OF_ITS_WORDS * words + _OF_ITS_FACT * best_fact
+    return score * _FORMER_FIRST if stale and asked is Tense.FORMER else score
 
 
-def fused(orders: Iterable[tuple[float, Sequence[str]]]) -> Mapping[str, float]:
-    """Return the score of everything that is in one of the orders, each of which has a weight."""
-    scores: dict[str, float] = {}
-    for weight, order in orders:
-        for place, name in enumerate(order):
-            scores[name] = scores.get(name, 0.0) + weight / (CLOSENESS + place)
-    return scores
+def of_siblings(note: float, facts: Iterable[str], scores: Mapping[str, float]) -> Mapping[str, float]:
+    """Return the scores of a note's facts: the best has the note's, and each further one less."""
+    found: dict[str, float] = {}
+    for fact in sorted(facts, key=lambda fact: -scores.get(fact, 0.0)):
+        found[fact] = note
+        note *= _SIBLING
+    return found
 
 
 def _parts(word: str) -> list[str]:

@@ -35,7 +35,7 @@ def run(context: Context, arguments: list[str]) -> int:
     async def act(app: App) -> int:
         try:
             if options.action == "drain":
-                return await drain(app, env, idle_s=options.idle)
+                return await drain(app, env, idle_s=options.idle, unless_running=options.unless_running)
             return await _ACTIONS[options.action](app, app.memory(), options)
         except InvalidInput as error:
             raise WrongUse(f"parley memory {options.action}: {error.message} {error.hint}".rstrip()) from None
@@ -78,6 +78,7 @@ def _parser(context: Context) -> argparse.ArgumentParser:
     action("rebuild", "Have the graph made anew from all episodes, each read by a model again. Until then the old one is searched.")
     drainer = action("drain", "Read what is queued, now and here, until nothing is left. Parley starts this itself.", json=False)
     drainer.add_argument("--idle", type=float, metavar="SECONDS", help="end after so many seconds without anything to do (60)")
+    drainer.add_argument("--unless-running", action="store_true", help="end at once when another process reads what is queued")
     for one in (adder, searcher, exporter):
         one.add_argument("--group", metavar="NAME", help="the group (this folder's)")
     return parser

@@ -1,0 +1,103 @@
+"""Facts, entities and episodes as rows of the file of an inbox: read within one transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from graph import ranking
+from graph.episodes import Entity, Episode, Fact, FoundFact, Told, checked_uuid
+from memory._sql import Sql
+
+_FACT = ("uuid", "group_id", "source", "target", "name", "fact", "created_at", "valid_at", "invalid_at", "expired_at")
+_FACTS = ", ".join(f"f.{name}" for name in _FACT)
+ENTITY = ("uuid", "group_id", "name", "created_at", "labels", "summary")
+_EPISODE = ("uuid", "group_id", "name", "body", "source", "source_description", "created_at", "state", "tries", "error")
+_TOLD = ("uuid", "name", "created_at", "source", "source_description")
+CURRENT = "(SELECT CAST(value AS INTEGER) FROM settings WHERE name = 'generation')"
+"""The number of the graph that is searched."""
+
+
+def facts(sql: Sql, uuids: Iterable[str], now: str) -> dict[str, FoundFact]:
+    """Return facts by uuid, with the names of both ends and where they come from; one that is not there is left out."""
+    named = listed(uuids)
+    statement = (
+        f"SELECT {_FACTS}, s.name, t.name FROM facts f "  # noqa: S608
+        "LEFT JOIN entities s ON s.uuid = f.source AND s.generation = f.generation "
+        "LEFT JOIN entities t ON t.uuid = f.target AND t.generation = f.generation "
+        f"WHERE f.uuid IN (SELECT value FROM json_each(?)) AND f.generation = {CURRENT}"
+    )
+    told = _told(sql, named)
+    found: dict[str, FoundFact] = {}
+    for *row, source, target in sql.execute(statement, (named,)):
+        known = dict(zip(_FACT, row, strict=True))
+        sources = told.get(known["uuid"], ())
+        fact = Fact.of_checked({**known, "episodes": tuple(one.uuid for one in sources)})
+        superseded = fact.expired_at is not None or (fact.invalid_at is not None and fact.invalid_at <= now)
+        found[fact.uuid] = FoundFact.of_checked(
+            {
+                "fact": fact,
+                "source_name": source or "",
+                "target_name": target or "",
+                "superseded": superseded,
+                "told": tuple(sources),
+                "score": 0.0,
+            }
+        )
+    return found
+
+
+def _told(sql: Sql, named: str) -> dict[str, list[Told]]:
+    statement = (
+        f"SELECT p.fact, {', '.join('e.' + name for name in _TOLD)} FROM provenance p "  # noqa: S608
+        "JOIN episodes e ON e.uuid = p.episode "
+        f"WHERE p.fact IN (SELECT value FROM json_each(?)) AND p.generation = {CURRENT} ORDER BY p.fact, p.position"
+    )
+    found: dict[str, list[Told]] = {}
+    for fact, *row in sql.execute(statement, (named,)):
+        found.setdefault(fact, []).append(Told.of_checked({**dict(zip(_TOLD, row, strict=True)), "excerpt": ""}))
+    return found
+
+
+def episodes(sql: Sql, uuids: Iterable[str]) -> dict[str, Episode]:
+    """Return episodes by uuid."""
+    statement = f"SELECT {', '.join(_EPISODE)} FROM episodes WHERE uuid IN (SELECT value FROM json_each(?))"  # noqa: S608
+    return {row[0]: Episode.of_checked(dict(zip(_EPISODE, row, strict=True))) for row in sql.execute(statement, (listed(uuids),))}
+
+
+def entity(row: Sequence[Any]) -> Entity:
+    """Return an entity, given the columns ENTITY."""
+    known = dict(zip(ENTITY, row, strict=True))
+    return Entity.of_checked({**known, "labels": tuple(json.loads(known["labels"]))})
+
+
+def near(sql: Sql, center: str | None) -> dict[str, int]:
+    """Return how far the entities near one are from it: it itself, and those that a fact joins with it. Raises InvalidInput."""
+    if center is None:
+        return {}
+    statement = (
+        f"SELECT target FROM facts WHERE source = ?1 AND generation = {CURRENT} "  # noqa: S608
+        f"UNION SELECT source FROM facts WHERE target = ?1 AND generation = {CURRENT}"
+    )
+    known = checked_uuid(center)
+    return {**dict.fromkeys(column(sql, statement, known), 1), known: 0}
+
+
+FAR = 2
+"""How far all others are."""
+
+
+def match(query: str) -> str:
+    """Return the query as FTS5 reads it: any of its words, nothing of it obeyed as syntax."""
+    return " OR ".join(f'"{word}"' for word in ranking.terms(query)) or '""'
+
+
+def listed(values: Iterable[str]) -> str:
+    """Return values as one binding, for json_each."""
+    return json.dumps(list(values))
+
+
+def column(sql: Sql, statement: str, *bindings: Any) -> list[str]:
+    """Return the only column of a query."""
+    return [value for (value,) in sql.execute(statement, bindings)]
