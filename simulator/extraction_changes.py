@@ -8,16 +8,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from . import extraction_words as words
-from .extraction_sentences import Statement, labelled, take_apart
+from .extraction_sentences import LONGEST, Statement, labelled, take_apart
 
 _WORD = re.compile(r"[\w/@#%+-]+(?:[.:'][\w/@#%+-]+)*")
-_ENDED = "replaced|superseded|retired|dropped|removed|abandoned|deprecated|ditched"
-_CHANGE = re.compile(
-    rf"\b(?:now|no longer|instead|moved|moves|relocated|switched|switches|migrated|changed|changes|{_ENDED}|replaces|"
-    r"supersedes|from now on|renamed|upgraded|downgraded|any ?more|stopped|quit|left|joined|took over|takes over|became|rather than|as of|going forward|"
-    r"bumped|raised|lowered|increased|decreased|is the new)\b|\bnot\b.+\bbut\b|, not ",
-    re.IGNORECASE,
-)
+_ENDED = "|".join(sorted(words.ENDED))
 _UNTIL = r"(?=\s+(?:with|by|to|for|in|on|at|and|but|because|since|as|now|any|over|from|after|when|so|entirely|completely)\b|[.,;!)]|$)"
 _WHAT = rf"([\w./#@+-]*[\w+](?: [\w./#@+-]*[\w+]){{0,3}}?){_UNTIL}"
 _GONE = tuple(
@@ -84,6 +78,7 @@ def _key(text: str) -> tuple[str, ...]:
 @lru_cache(maxsize=512)
 def claim(fact: str) -> Claim:
     """What a fact claims."""
+    fact = fact[:LONGEST]
     label = labelled(fact)
     speaker, said = ("", fact)
     if label is not None and take_apart(label[1]).base:
@@ -111,7 +106,7 @@ def claim(fact: str) -> Claim:
         negated=statement.negated or statement.over,
         value=value,
         qualifiers=qualifiers,
-        changed=bool(_CHANGE.search(fact)),
+        changed=_changed(fact),
         gone=tuple(filter(None, map(_key, gone(said)))),
         is_past=statement.is_past,
         is_trait=bool(is_named) and _pair(statement) == "be" and rest[:1].islower() and not words.KINDS.keys() & set(value),
@@ -163,8 +158,17 @@ def _value(rest: str) -> tuple[tuple[str, ...], frozenset[tuple[str, ...]]]:
     return tuple(head), frozenset(tuple(phrase) for phrase in phrases if len(phrase) > 1)
 
 
+def _changed(said: str) -> bool:
+    """True for the language of change: now, moved to, instead of, not this but that."""
+    low = f" {said.lower()} "
+    not_but = " but " in low.partition(" not ")[2]
+    return not_but or not words.CHANGED.isdisjoint(_plain(low)) or any(phrase in low for phrase in words.CHANGED_TO)
+
+
 def gone(said: str) -> list[str]:
     """What a sentence says is so no longer."""
+    if not _changed(said):
+        return []
     return [match[1].strip() for pattern in _GONE for match in pattern.finditer(said)]
 
 
@@ -262,7 +266,9 @@ def _has_another_owner(new: Claim, old: Claim) -> bool:
 # --- names ----------------------------------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=512)
 def _name(text: str) -> str:
+    """A name as it is compared."""
     return re.sub(r"[\s_-]+", " ", text.lower()).strip().removeprefix("the ").strip("\"'`.")
 
 
@@ -274,5 +280,6 @@ def same_name(one: str, other: str) -> bool:
 
 def is_short_for(short: str, name: str) -> bool:
     """True for the initials of a name: NYC and New York City."""
-    initials = "".join(word[0] for word in re.findall(r"\b[A-Z]\w*", name))
-    return len(short) > 2 and short.isupper() and short.isalpha() and initials == short and " " in name
+    if not (2 < len(short) < 8 and short.isupper() and short.isalpha() and " " in name):
+        return False
+    return "".join(re.findall(r"\b([A-Z])", name)) == short

@@ -45,11 +45,13 @@ class Reading:
 
     entities: list[str] = field(default_factory=list[str])
     facts: list[Fact] = field(default_factory=list[Fact])
+    _known: set[str] = field(default_factory=set[str])
 
     def add(self, names: Sequence[str]) -> None:
         """Note entities that are not there yet."""
         for name in names:
-            if name and len(self.entities) < _MOST_ENTITIES and not any(name.lower() == known.lower() for known in self.entities):
+            if name and len(self.entities) < _MOST_ENTITIES and name.lower() not in self._known:
+                self._known.add(name.lower())
                 self.entities.append(name)
 
     def tell(self, sources: Sequence[str], name: str, targets: Sequence[str], fact: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from . import extraction_words as words
+from .extraction_sentences import LONGEST
 
 _CAPITAL = r"[A-Z](?:[\w&-]|'(?!s\b)(?=\w))*"
 _NUMBER = r"\d[\d,]*(?:\.\d+)*"
@@ -46,7 +47,7 @@ class Name(NamedTuple):
 
 def found(sentence: str, known: Collection[str] = ()) -> list[Name]:
     """The names in a sentence, in order. `known` are words that are names though a sentence begins with them."""
-    sentence = sentence[:1_000].replace("\u2019", "'")
+    sentence = sentence[:LONGEST].replace("\u2019", "'")
     names: list[Name] = []
     for match in _FOUND.finditer(sentence):
         kind = match.lastgroup or ""

@@ -9,10 +9,11 @@ from functools import lru_cache
 
 from . import extraction_words as words
 
-_LONGEST = 1_000
+LONGEST = 1_000
 """Characters of a sentence that are looked at; a longer one is cut."""
 _END = re.compile(r"(?<=[.!?])[\"”')\]]*\s+|\n+\s*")
-_SHORTENED = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|Dr|Mr|Mrs|Ms|Prof|Sr|Jr|No|St)|\b[A-Z])\.$")
+_SHORTENED = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|Dr|Mr|Mrs|Ms|Prof|Sr|Jr|No|St)|\b[A-Z][a-z]+ [A-Z]|^[A-Z])\.$")
+_QUOTED = re.compile(r"`[^`\n]*`|\"[^\"\n]*\"")
 _BULLET = re.compile(r"^(?:[-*•>]|\d+[.)]|#+|\[[ xX]\])\s+")
 _OPENING = re.compile(
     r"^(?:(?:from now on|as of (?:now|today|\S+)|starting (?:now|today)|going forward|now|currently|today|also|instead|so|and|but|however|"
@@ -29,6 +30,8 @@ _NO_LONGER = re.compile(
     r"\b(?:stopped|quit) \w+ing\b",
     re.IGNORECASE,
 )
+_OVER = ("longer", "more", "stop", "quit", "using", "being")
+"""One of these is in all that says so; to look for them is quick."""
 _LABEL = re.compile(r"^([A-Za-z][\w /.'-]{0,40}?)\s*(?::|=|->|→)\s+(\S.*)$")
 
 
@@ -87,10 +90,10 @@ def split(text: str) -> Iterator[str]:
         piece = text[at : end.start() if end else len(text)]
         at = end.end() if end else len(text)
         held = f"{held} {piece}".strip() if held else piece.strip()
-        if end and "\n" not in end[0] and _SHORTENED.search(held):
+        if end and "\n" not in end[0] and len(held) < LONGEST and _SHORTENED.search(held[-30:]):
             continue
         if sentence := _BULLET.sub("", held):
-            yield sentence[:_LONGEST]
+            yield sentence[:LONGEST]
         held = ""
 
 
@@ -103,9 +106,9 @@ def labelled(sentence: str) -> tuple[str, str] | None:
 @lru_cache(maxsize=512)
 def take_apart(sentence: str) -> Statement:
     """The sentence's parts."""
-    sentence = sentence[:_LONGEST].replace("\u2019", "'")
+    sentence = sentence[:LONGEST].replace("\u2019", "'")
     start = _start(sentence)
-    tokens = list(_TOKEN.finditer(sentence, start))
+    tokens = list(_TOKEN.finditer(_QUOTED.sub(lambda match: "x" * len(match[0]), sentence), start))
     low = [token[0].lower() for token in tokens]
     at = _verb(low)
     if at is None:
@@ -130,7 +133,7 @@ def take_apart(sentence: str) -> Statement:
         preposition=preposition,
         passive=passive,
         negated=bool(words.NEGATIONS.intersection(around)) and "longer" not in around,
-        over=bool(_NO_LONGER.search(sentence)),
+        over=any(hint in sentence for hint in _OVER) and bool(_NO_LONGER.search(sentence)),
     )
 
 

@@ -130,6 +130,16 @@ ADDITIVE = _set(
     "build find read send say show report help hate learn teach allow require ask merge implement have"
 )
 """Verbs of which one thing may have many objects."""
+ENDED = _set("replaced superseded retired dropped removed abandoned deprecated ditched")
+CHANGED = ENDED | _set(
+    "now instead anymore replaces supersedes moved moves relocated switched switches migrated changed changes renamed upgraded downgraded "
+    "bumped raised lowered increased decreased stopped quit left joined became"
+)
+CHANGED_TO = (
+    " no longer ", " in place of ", " rather than ", " from now on", " going forward", " as of ", " any more", " took over ", 
+    " takes over ", " went from ", " is the new ", ", not ",
+)
+"""Words and phrases that say that something is otherwise than it was."""
 SETTERS = _set("change set bump raise lower increase decrease upgrade downgrade rename move switch migrate")
 """Verbs that give a thing another value: we changed the port to 9090."""
 
