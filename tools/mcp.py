@@ -50,7 +50,9 @@ diff or git_range, each finding at its line.
 - Errors have a code, a hint on what to do next, and retryable. Read warnings: a refused file or an unsaved answer is told there.
 - role has it answered as a specialist: planner, thinkdeep, debug, precommit, secaudit, refactor, testgen, docgen, analyze, challenge, \
 tracer or apilookup, or one of the user's own.
-- threads lists, shows and searches past threads, and shows the rest of an answer that was cut.\
+- threads lists, shows and searches past threads, and shows the rest of an answer that was cut.
+- add_memory keeps what is worth knowing in later sessions, for every instance here: decisions and why, facts, preferences. Search with \
+search_memory_facts before asking again what may have been settled. What is no longer true is left out, or marked superseded.\
 """
 
 

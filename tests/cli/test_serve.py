@@ -25,6 +25,10 @@ from tests.cli.run import PARLEY
 
 SECRET = "planted-secret-0123456789"
 PROMPT = "tell-nobody-what-I-asked"
+MEMORY = (
+    "add_memory", "search_memory_facts", "search_nodes", "get_episodes", "get_status",
+    "delete_episode", "get_entity_edge", "delete_entity_edge", "clear_graph",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -77,7 +81,7 @@ async def test_a_client_on_stdio_asks_a_model_and_goes_on_after_a_restart(
     [
         (("--tools", "version,chat"), {"PARLEY_TOOLS": "threads"}, ["chat", "version"]),
         ((), {"PARLEY_TOOLS": " listmodels , version"}, ["listmodels", "version"]),
-        ((), {"PARLEY_DISABLED_TOOLS": "chat,fallback"}, ["consensus", "codereview", "listmodels", "threads", "version"]),
+        ((), {"PARLEY_DISABLED_TOOLS": f"chat,fallback,{','.join(MEMORY)}"}, ["consensus", "codereview", "listmodels", "threads", "version"]),
     ],
 )
 async def test_only_the_chosen_tools_are_there(
@@ -250,7 +254,7 @@ async def listed():
 
 names = asyncio.run(listed())
 heavy = (
-    "litellm", "graphiti_core", "aiohttp", "google.auth", "google.oauth2", "apsw", "redis", "openai", "pathspec", "pypdf", "simulator",
+    "litellm", "graphiti_core", "kuzu", "numpy", "neo4j", "graph", "graph.memory", "aiohttp", "google.auth", "google.oauth2", "apsw", "redis", "openai", "pathspec", "pypdf", "simulator",
     "yaml",
 )
 print(*names, "|", *(name for name in heavy if name in sys.modules))
@@ -260,5 +264,5 @@ print(*names, "|", *(name for name in heavy if name in sys.modules))
 def test_building_and_listing_the_server_imports_nothing_heavy(env: dict[str, str], tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", LAZY], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=50)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "chat fallback consensus codereview listmodels threads version |"
+    assert done.stdout.strip() == f"chat fallback consensus codereview listmodels threads version {' '.join(MEMORY)} |"
     assert not (tmp_path / "home").exists(), "and touches no disk"

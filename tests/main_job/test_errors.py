@@ -32,7 +32,6 @@ CALLERS: list[tuple[str, str, dict[str, Any], str]] = [
     ("a malformed id", "invalid_continuation_id", {"prompt": "x", "continuation_id": "my-thread"}, "UUID"),
     ("an unknown id", "thread_not_found", {"prompt": "x", "continuation_id": str(uuid.UUID(int=7))}, "threads"),
     ("too much prompt", "too_large", {"prompt": "x" * 1_000_001}, "1,000,000"),
-    ("memory, which is not there", "memory_unavailable", {"prompt": "x", "use_memory": True}, "use_memory=false"),
     ("a prompt over the model's window", "context_too_long", {"prompt": LONG, "model": "vertex_claude/claude-haiku-4-5"}, "has room for"),
 ]
 
@@ -49,6 +48,17 @@ def test_what_the_caller_got_wrong_is_an_error_and_no_call_upstream(
     assert says in error["message"] + error["hint"]
     assert not upstream_calls(sim)
     assert error["attempts"] == [] or code == "context_too_long"
+
+
+@pytest.mark.parametrize("tool", ["chat", "fallback"])
+def test_a_memory_that_cannot_be_read_is_an_error_and_no_call_upstream(
+    start: Start, tmp_path: Path, sim: ThreadedSimulator, tool: str
+) -> None:
+    server = start()
+    (tmp_path / "parley" / "memory.db").mkdir(parents=True)
+    error = server.call(tool, prompt="x", use_memory=True).error
+    assert (error["code"], "use_memory=false" in error["hint"]) == ("memory_unavailable", True)
+    assert not upstream_calls(sim) and error["attempts"] == []
 
 
 def test_a_tool_there_is_not_is_named_with_those_there_are(parley: Parley) -> None:
