@@ -136,7 +136,7 @@ CHANGED = ENDED | _set(
     "bumped raised lowered increased decreased stopped quit left joined became"
 )
 CHANGED_TO = (
-    " no longer ", " in place of ", " rather than ", " from now on", " going forward", " as of ", " any more", " took over ", 
+    " no longer ", " in place of ", " rather than ", " from now on", " going forward", " as of ", " any more", " took over ",
     " takes over ", " went from ", " is the new ", ", not ",
 )
 """Words and phrases that say that something is otherwise than it was."""

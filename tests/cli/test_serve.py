@@ -81,7 +81,11 @@ async def test_a_client_on_stdio_asks_a_model_and_goes_on_after_a_restart(
     [
         (("--tools", "version,chat"), {"PARLEY_TOOLS": "threads"}, ["chat", "version"]),
         ((), {"PARLEY_TOOLS": " listmodels , version"}, ["listmodels", "version"]),
-        ((), {"PARLEY_DISABLED_TOOLS": f"chat,fallback,{','.join(MEMORY)}"}, ["consensus", "codereview", "listmodels", "threads", "version"]),
+        (
+            (),
+            {"PARLEY_DISABLED_TOOLS": f"chat,fallback,{','.join(MEMORY)}"},
+            ["consensus", "codereview", "listmodels", "threads", "version"],
+        ),
     ],
 )
 async def test_only_the_chosen_tools_are_there(
@@ -254,8 +258,8 @@ async def listed():
 
 names = asyncio.run(listed())
 heavy = (
-    "litellm", "graphiti_core", "kuzu", "numpy", "neo4j", "graph", "graph.memory", "aiohttp", "google.auth", "google.oauth2", "apsw", "redis", "openai", "pathspec", "pypdf", "simulator",
-    "yaml",
+    "litellm", "graphiti_core", "kuzu", "numpy", "neo4j", "graph", "graph.memory", "aiohttp", "google.auth", "google.oauth2", "apsw",
+    "redis", "openai", "pathspec", "pypdf", "simulator", "yaml",
 )
 print(*names, "|", *(name for name in heavy if name in sys.modules))
 """
