@@ -59,7 +59,7 @@ class Scores:
         kind = question["kind"]
         self.asked[kind] += 1
         places = [number for number, one in enumerate(results[:FIRST]) if is_right(question, one)]
-        self.first[kind] += 0 in places
+        self.first[kind] += 0 in places or bool(results) and is_on_the_way(question, results[0])
         self.among[kind] += bool(places)
         self.stale[kind] += any(is_stale(question, one) for one in results[:FIRST])
         if not places:
@@ -72,18 +72,28 @@ class Scores:
 
 
 def is_right(question: Mapping[str, Any], result: Result) -> bool:
-    """Tell whether a result answers a question."""
-    sources = set(map(uuid_of, question["episodes"]))
-    return bool(result.told_in & sources) and all(word.casefold() in result.text.casefold() for word in question["answer"])
+    """Tell whether a result is from a note that answers, and holds the answer in one of the ways it may be put."""
+    return bool(result.told_in & set(map(uuid_of, question["episodes"]))) and holds(question, result)
+
+
+def is_on_the_way(question: Mapping[str, Any], result: Result) -> bool:
+    """Tell whether a result is from one of the several notes that a question needs."""
+    return question["kind"] == "hops" and bool(result.told_in & set(map(uuid_of, question["episodes"])))
+
+
+def holds(question: Mapping[str, Any], result: Result) -> bool:
+    """Tell whether the words of an answer are in a result."""
+    text = result.text.casefold()
+    return any(all(word.casefold() in text for word in words) for words in question["answers"])
 
 
 def is_stale(question: Mapping[str, Any], result: Result) -> bool:
     """Tell whether a result gives a former value as if it held: from a note that had it, not marked, and without the value of now."""
     if result.superseded or question["kind"] != "changed":
         return False
-    text = result.text.casefold()
-    if all(word.casefold() in text for word in question["answer"]):
+    if holds(question, result):
         return False
+    text = result.text.casefold()
     return any(
         one["value"].casefold() in text and result.told_in & set(map(uuid_of, one["episodes"])) for one in question["superseded"]
     )

@@ -20,7 +20,7 @@ from typing import Any, cast
 from mcp import Client, StdioServerParameters
 from mcp.types import TextContent
 
-from cli import demo_panel
+from cli import demo_memory, demo_panel
 from cli.output import Parser
 from simulator import ThreadedSimulator, running
 
@@ -115,6 +115,7 @@ async def conversation(stage: Stage) -> int:
         turns = (await call(client, "threads", action="show", continuation_id=thread))["turns"]
         tell("", f"[the thread holds {len(turns)} turns by {len({turn['model'] for turn in turns if turn['role'] == 'assistant'})} models]")
         more = await panel_and_review(stage, client, thread)
+    more |= await demo_memory.play(stage, call, tell, show)
     checks = {
         "Gemini quoted what Claude had said": PRIME in second["content"],
         "fallback passed two failing providers": [one["outcome"] for one in third["attempts"]] == ["overloaded", "rate_limited", "ok"],
@@ -146,11 +147,12 @@ async def panel_and_review(stage: Stage, client: Client, thread: str) -> dict[st
 
 
 async def _play() -> int:
-    with tempfile.TemporaryDirectory(prefix="parley-demo-") as name, running() as sim:
+    with tempfile.TemporaryDirectory(prefix="parley-demo-", ignore_cleanup_errors=True) as name, running() as sim:
         folder = Path(name)
         for provider, match, text in SCRIPT:
             sim.rule(provider, text, match_last_user=match)
         demo_panel.script(sim)
+        demo_memory.script(sim)
         demo_panel.write_shop(folder)
         home = {"PATH": os.environ.get("PATH", os.defpath), "HOME": name, "PARLEY_HOME": str(folder / "home")}
         stage = Stage(sim, {**home, **sim.environment(folder)}, folder)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from conversation.errors import MemoryUnavailable
 
@@ -104,12 +106,30 @@ async def _drain_alone(app: App, config: GraphConfig, inbox: Inbox, idle_s: floa
     opener = Opener(config, inbox, Extraction(app.chain, app.catalogue, config.extraction_model, config.extraction_small_model))
     try:
         await inbox.set(PROBLEM, "")
-        await Drainer(inbox, opener, idle_s=IDLE_SECONDS if idle_s is None else idle_s, scrub=app.scrub).run()
+        await inbox.recover(crashed=_has_crashed(config.crash))
+        await _until_told(Drainer(inbox, opener, idle_s=IDLE_SECONDS if idle_s is None else idle_s, scrub=app.scrub).run())
         _tidy(config, await inbox.target())
     except MemoryUnavailable as error:
         await inbox.set(PROBLEM, f"{error.message} {error.hint}")
         raise
     return 0
+
+
+async def _until_told(work: Coroutine[Any, Any, None]) -> None:
+    """Do the work, or what of it is done when the process is told to end: the graph is closed as it should be either way."""
+    task = asyncio.create_task(work, name="drain the memory")
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def _has_crashed(file: Path) -> bool:
+    """Tell whether the last process crashed, which is not to be killed; from now on it is noted if this one does."""
+    crashed = file.exists() and file.stat().st_size > 0
+    faulthandler.enable(file.open("wb", buffering=0))  # open for as long as the process is there
+    return crashed
 
 
 def _tidy(config: GraphConfig, generation: int) -> None:

@@ -110,15 +110,23 @@ class _InOrder(CrossEncoderClient):
 
 class _Kuzu(KuzuDriver):
     def __init__(self, path: Path) -> None:
+        self._was_cut_off = path.with_name(f"{path.name}.wal").exists()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # README says what it means for a user
             super().__init__(str(path))
         self._database = ""
 
     async def prepare(self) -> None:
-        """Make the indexes of words that are not there yet."""
-        rows, _, _ = await self.execute_query("CALL SHOW_INDEXES() RETURN index_name")
-        there = {row["index_name"] for row in rows if isinstance(row, dict)}
+        """Make the indexes of words that are not there yet, and all of them anew after a process was killed while it wrote.
+
+        What Kuzu 0.11 then reads back from its log leaves them so that it crashes when a row they know changes.
+        """
+        rows, _, _ = await self.execute_query("CALL SHOW_INDEXES() RETURN table_name, index_name")
+        there = {row["index_name"]: row["table_name"] for row in rows if isinstance(row, dict)}
+        if self._was_cut_off:
+            for name, table in there.items():
+                await self.execute_query(f"CALL DROP_FTS_INDEX('{table}', '{name}')")
+            there = {}
         for query in get_fulltext_indices(GraphProvider.KUZU):
             if not any(f"'{name}'" in query for name in there):
                 await self.execute_query(query)

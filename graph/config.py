@@ -46,6 +46,11 @@ class GraphConfig(Frozen):
         return self.home / "memory.log"
 
     @property
+    def crash(self) -> Path:
+        """Where it stood when it crashed, if it did."""
+        return self.home / "memory.crash"
+
+    @property
     def backend(self) -> str:
         """The name of the graph's engine."""
         return EMBEDDED if self.url is None else BACKENDS[urlsplit(self.url.get_secret_value()).scheme]

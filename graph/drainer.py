@@ -70,8 +70,10 @@ class Drainer:
         """By group."""
 
     async def run(self) -> None:
-        """Drain until there was nothing to do for a while. To be called by whoever is alone. Raises StoreError for the inbox."""
-        await self._inbox.recover()
+        """Drain until there was nothing to do for a while. To be called by whoever is alone, after `Inbox.recover`.
+
+        Raises StoreError for the inbox, and MemoryUnavailable for the graph.
+        """
         try:
             await self._until_idle()
         finally:

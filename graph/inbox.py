@@ -22,6 +22,11 @@ from memory._sql import Clock, Sql, clean, stamp
 Removal = tuple[int, Literal["episode", "fact", "group"], str]
 """Its number, of what kind, and the uuid or the name of what is to be removed from the graph."""
 
+CRASHED = "The graph's engine crashed when it was read."
+CRASHES_OF_AN_EPISODE = 3
+"""Tries that end so, after which an episode is given up."""
+CRASHES_OF_A_GRAPH = 6
+"""In a row, with nothing read between them, after which the graph is made anew: two episodes' worth."""
 _EPISODE = "uuid, group_id, name, body, source, source_description, created_at, state, tries, error"
 _NAMES = _EPISODE.split(", ")
 
@@ -83,13 +88,7 @@ class Inbox:
     async def rebuild(self) -> int:
         """Have the graph made anew from all episodes, and return how many these are. Until it is, the one there is is searched."""
 
-        def begin(sql: Sql) -> int:
-            _set(sql, "building", str(_target(sql) + 1))
-            again = "UPDATE episodes SET state = 'queued', tries = 0, error = NULL, not_before = '' WHERE state <> 'running'"
-            sql.execute(again)
-            return int(sql.execute("SELECT count(*) FROM episodes").fetchone()[0])
-
-        return await self.database.run(begin, write=True)
+        return await self.database.run(_rebuild, write=True)
 
     async def delete(self, uuid: str) -> bool:
         """Remove an episode with what it alone says; False when there is none with this uuid."""
@@ -134,10 +133,27 @@ class Inbox:
 
     # --- for the drainer, of which there is one --------------------------------------------------------------------
 
-    async def recover(self) -> int:
-        """Queue again what a drainer that is gone was at, and return how many episodes that were."""
-        statement = "UPDATE episodes SET state = 'queued' WHERE state = 'running' RETURNING 1"
-        return len(await self.database.run(lambda sql: sql.execute(statement).fetchall(), write=True))
+    async def recover(self, *, crashed: bool = False) -> None:
+        """Queue again what a drainer that is gone was at.
+
+        When it was not killed but the graph's engine `crashed`, an episode that was there several times is given up, and when
+        nothing is read any more the graph is made anew.
+        """
+
+        def again(sql: Sql) -> None:
+            if crashed:
+                given_up = "UPDATE episodes SET state = 'failed', error = ? WHERE state = 'running' AND tries >= ?"
+                sql.execute(given_up, (CRASHED, CRASHES_OF_AN_EPISODE))
+            sql.execute("UPDATE episodes SET state = 'queued' WHERE state = 'running'")
+            crashes = int(_setting(sql, "crashes") or 0) + 1 if crashed else 0
+            is_any_read = sql.execute("SELECT 1 FROM episodes WHERE state = 'done' LIMIT 1").fetchone() is not None
+            if crashes >= CRASHES_OF_A_GRAPH and is_any_read:
+                _rebuild(sql)
+                crashes = 0
+            if crashed:
+                _set(sql, "crashes", str(crashes))
+
+        await self.database.run(again, write=True)
 
     async def claim(self, busy: Collection[str] = ()) -> Episode | None:
         """Return the next episode, running now: the oldest that is first in its group and none of these groups'."""
@@ -184,6 +200,7 @@ class Inbox:
                 _note(sql, "episode", uuid)
             elif state == "done":
                 _found.put(sql, uuid, found, generation)
+                sql.execute("DELETE FROM settings WHERE name = 'crashes'")
 
         await self.database.run(keep, write=True)
 
@@ -240,6 +257,12 @@ class Inbox:
 def seconds_of(at: str) -> float:
     """Return a time, ISO 8601 or empty for long ago, in seconds since the epoch."""
     return datetime.fromisoformat(at).timestamp() if at else 0.0
+
+
+def _rebuild(sql: Sql) -> int:
+    _set(sql, "building", str(_target(sql) + 1))
+    sql.execute("UPDATE episodes SET state = 'queued', tries = 0, error = NULL, not_before = '' WHERE state <> 'running'")
+    return int(sql.execute("SELECT count(*) FROM episodes").fetchone()[0])
 
 
 def _note(sql: Sql, kind: str, name: str) -> None:
