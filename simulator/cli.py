@@ -46,7 +46,10 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="parley simulate",
-        description="Simulated Vertex, GitHub Models and OpenRouter on one loopback port; no answer is a real model's.",
+        description="Simulated Vertex, GitHub Models and OpenRouter on one loopback port; no answer is a real model's. What is not scripted "
+        "is answered with a labelled echo, and the prompts of the memory's knowledge graph with the JSON they ask for.",
+        epilog="Control routes: POST /_sim/rules, faults, models, extractions, odd_extractions and reset, GET /_sim/log and state. "
+        "What they take: python -c 'import simulator; print(simulator.__doc__)'",
     )
     parser.add_argument("--port", type=_port, default=0, help="port to serve on (any free one)")
     parser.add_argument("--control-port", type=_port, default=None, help="serve the control routes /_sim/ on this port alone")

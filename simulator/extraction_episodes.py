@@ -70,7 +70,7 @@ def read(text: str, *, is_message: bool = False, entities: Collection[str] = ())
     if value is not None and not is_message:
         _read_json(reading, value)
     else:
-        _read_text(reading, text, is_message=is_message)
+        _read_text(reading, text, frozenset(one.lower() for one in entities), is_message=is_message)
     return _among(reading, entities) if entities else reading
 
 
@@ -87,13 +87,13 @@ def _among(reading: Reading, entities: Collection[str]) -> Reading:
 # --- sentences ------------------------------------------------------------------------------------------------------------------------
 
 
-def _read_text(reading: Reading, text: str, *, is_message: bool) -> None:
+def _read_text(reading: Reading, text: str, entities: Collection[str], *, is_message: bool) -> None:
     known = capitalised_inside(text)
     speaker, before = "", ""
     for sentence in split(text):
         if len(reading.facts) >= _MOST_FACTS:
             break
-        said = _spoken(sentence, is_message)
+        said = _spoken(sentence, entities, is_message=is_message)
         if said:
             speaker, sentence = said
             reading.add([speaker])
@@ -101,25 +101,25 @@ def _read_text(reading: Reading, text: str, *, is_message: bool) -> None:
         before = _read_sentence(reading, sentence, known, speaker, before) or before
 
 
-def _spoken(sentence: str, is_message: bool) -> tuple[str, str] | None:
-    """Who says a line and what; None when nobody is said to."""
+def _spoken(sentence: str, entities: Collection[str], *, is_message: bool) -> tuple[str, str] | None:
+    """Who says a line and what; None when nobody is said to. Speakers are among the entities, in lower case, when those are known."""
     match = _SPEAKER.match(sentence)
     if match is None or match[1].lower() in words.LABELS or len(match[1].split()) > 3:
         return None
     if is_message or match[1].lower() in words.ROLES:
         return match[1], match[2]
-    is_name = all(word[0].isupper() for word in match[1].split())
+    is_name = match[1].lower() in entities or all(word[0].isupper() for word in match[1].split())
     return (match[1], match[2]) if is_name and (take_apart(match[2]).base or match[2].endswith("?")) else None
 
 
 def _read_sentence(reading: Reading, sentence: str, known: Collection[str], speaker: str, before: str) -> str:
     """Note what a sentence says; the one it is about, for a pronoun in the next one."""
-    if before and _SOMEBODY.match(sentence):
+    if before and before != speaker and _SOMEBODY.match(sentence):
         sentence = _SOMEBODY.sub(lambda _: before, sentence, count=1)
     fact = f"{speaker}: {sentence}" if speaker else sentence
     names = found(sentence, known)
     label = labelled(sentence)
-    if label is not None and label[0].lower() not in words.LABELS and not take_apart(label[0]).base:
+    if label is not None and _is_label(label[0]):
         return _read_label(reading, label, known, fact)
     statement = take_apart(sentence)
     if sentence.endswith("?") or not (statement.base or len(names) > 1):
@@ -130,6 +130,13 @@ def _read_sentence(reading: Reading, sentence: str, known: Collection[str], spea
     for target in targets:
         reading.tell(sources, statement.relation(target.start), [target.text], fact)
     return sources[0] if sources and sources[0] not in (words.TEAM, words.USER) else ""
+
+
+def _is_label(text: str) -> bool:
+    """True for what a line can be about: "Rate limits", but not "We use"."""
+    low = text.lower()
+    statement = take_apart(text)
+    return low not in words.LABELS and low.split()[0] not in words.PRONOUNS and not (statement.base and statement.rest)
 
 
 def _read_label(reading: Reading, label: tuple[str, str], known: Collection[str], fact: str) -> str:
@@ -150,7 +157,9 @@ def _ends(statement: Statement, names: list[Name], speaker: str) -> tuple[list[s
     sources = _subject(statement, subject, speaker)
     over = {text.lower() for text in gone(statement.text)} if not statement.over else set[str]()
     kept = [one for one in targets if one.text.lower() not in over] or targets
-    said = Name(_phrase(statement.rest) or statement.base, statement.rest_start, len(statement.text))
+    after = statement.text.find(" to ", statement.rest_start) + 4 if statement.preposition == "from" else 0
+    start = after if after > 4 else statement.rest_start  # from this to that: it is that now
+    said = Name(_phrase(statement.text[start:]) or statement.base, start, len(statement.text))
     return sources, [*kept, *ahead] or [said]
 
 
@@ -160,19 +169,20 @@ def _subject(statement: Statement, names: list[Name], speaker: str) -> list[str]
     if names:
         whole = re.fullmatch(r"(?:.*(?:,|\band\b).*)", statement.subject)
         return [one.text for one in names] if whole and len(names) > 1 else [names[0].text]
-    if not low or low[0] in words.WE or low == ["the", "team"] or low == ["our", "team"]:
-        return [words.TEAM]
-    if low[0] in words.ME:
+    if low and low[0] in words.ME:
         return [speaker or words.USER]
-    return [_phrase(statement.subject) or words.TEAM]
+    if not low or low[0] in words.PRONOUNS:
+        return [words.TEAM]
+    phrase = _phrase(statement.subject) or words.TEAM
+    return [f"{speaker or words.USER}'s {phrase}" if low[0] == "my" else phrase]
 
 
 def _phrase(text: str) -> str:
     """The first words of a text that can stand for what it names."""
-    parts = _BREAK.split(text.strip(), maxsplit=1)[0].split()
-    while parts and (parts[0].lower() in words.DETERMINERS or parts[0].lower() in words.ADVERBS):
+    parts = text.split()
+    while parts and parts[0].lower() in words.DETERMINERS | words.ADVERBS:
         parts.pop(0)
-    parts = parts[:_PHRASE]
+    parts = _BREAK.split(" ".join(parts[:_PHRASE]), maxsplit=1)[0].split()
     while parts and parts[-1].lower() in _NO_LAST:
         parts.pop()
     return " ".join(parts).strip(" \"'“”`.,;:!()")

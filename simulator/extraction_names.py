@@ -7,16 +7,19 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from . import extraction_words as words
-from .extraction_sentences import LONGEST
+from .extraction_sentences import LONGEST, take_apart
 
 _CAPITAL = r"[A-Z](?:[\w&-]|'(?!s\b)(?=\w))*"
-_NUMBER = r"\d[\d,]*(?:\.\d+)*"
+_NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)*"
+_MONTH = "(?:January|February|March|April|May|June|July|August|September|October|November|December)"
 _NO_NOUN = "|".join(sorted(words.PREPOSITIONS | words.CONJUNCTIONS | words.ADVERBS | words.BE | words.AUXILIARIES))
 _FOUND = re.compile(
     "|".join([
         r'(?P<quoted>"[^"\n]{1,60}"|“[^”\n]{1,60}”|`[^`\n]{1,60}`|(?<!\w)\'[^\'\n]{2,40}\'(?!\w))',
         r"(?P<link>https?://[^\s)>\]\"']+[\w/])",
         r"(?P<date>\b\d{4}-\d\d(?:-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?Z?)?)?\b|\b\d{1,2}:\d\d(?::\d\d)?\b)",
+        rf"(?P<day>\b\d{{1,2}}(?:st|nd|rd|th)? {_MONTH}(?: \d{{4}})?\b|\b{_MONTH} \d{{1,2}}\b(?:, \d{{4}}\b)?)",
+        r"(?P<year>(?<=\b[Ii]n )(?:19|20)\d\d\b)",
         r"(?P<hour>\b\d{1,2}\s?[ap]m\b|\b\d+(?:st|nd|rd|th)\b)",
         r"(?P<mail>\b[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+)",
         r"(?P<host>\b(?:\d{1,3}(?:\.\d{1,3}){3}|localhost)(?::\d+)?\b)",
@@ -25,15 +28,16 @@ _FOUND = re.compile(
         r"(?P<dotted>\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+(?:\(\))?)",
         r"(?P<snake>\b\w+_\w+(?:\(\))?|\b_\w+)",
         rf"(?P<noun>\b(?i:{words.COUNTED_BEFORE})\s+(?:number\s+)?#?v?\d[\w.]*\b)",
-        rf"(?P<capital>\b{_CAPITAL}(?:\s+(?:(?:of|de|van|von|der|la)\s+)?(?:{_CAPITAL}|v?{_NUMBER}\b(?!\s?%)))*)",
+        rf"(?P<capital>\b(?:(?:Dr|Mr|Mrs|Ms|Prof)\.\s+)?{_CAPITAL}(?:\s+(?:(?:of|de|van|von|der|la)\s+)?(?:{_CAPITAL}|v?{_NUMBER}\b(?!\s?%)))*)",
         r"(?P<camel>\b[a-z]+[A-Z]\w*)",
         r"(?P<mixed>\b(?=[\w.-]*\d)(?=[\w.-]*[A-Za-z])[A-Za-z0-9][\w-]*(?:\.\d+)*)",
-        rf"(?P<number>#?\b{_NUMBER}(?:\s?%|\s+(?!(?:{_NO_NOUN})\b)[a-z]+\b)?)",
+        rf"(?P<number>#?\b{_NUMBER}(?:\s?%|\s+(?!(?:{_NO_NOUN})\b)(?:[a-z]+|[A-Z]{{2,3}})\b)?)",
     ])
 )
 _CALLED = re.compile(r"(?:'s\b|\s+(?:and|or|&)\s+[A-Z])")
 _WORD = re.compile(r"[\w'-]+")
 _ODD = frozenset({"e.g", "i.e", "a.k.a", "and/or", "w/o", "n/a", "N/A", "he/she"})
+_TIMES = frozenset({"date", "day", "year", "hour"})
 _LONGEST = 60
 
 
@@ -53,7 +57,7 @@ def found(sentence: str, known: Collection[str] = ()) -> list[Name]:
         kind = match.lastgroup or ""
         if kind == "capital":
             name = _capital(sentence, match, known)
-        elif kind in ("date", "hour") or match[0] in _ODD:
+        elif kind in _TIMES or match[0] in _ODD:
             name = None
         else:
             name = Name(match[0].strip("\"“”`'") if kind == "quoted" else match[0].rstrip("."), match.start(), match.end())
@@ -95,15 +99,8 @@ def _is_name(sentence: str, name: Name, known: Collection[str]) -> bool:
         return True
     if text.lower() in words.KINDS or _CALLED.match(sentence, name.end):
         return True
-    follows = _WORD.search(sentence, name.end)
-    after = follows[0].lower() if follows and not sentence[name.end : follows.start()].strip() else ""
     is_plural = text.endswith("s") and not text.endswith("ss")
-    return not is_plural and not _is_verb(text.lower()) and (after in words.BE or after in words.AUXILIARIES or _is_third(after))
-
-
-def _is_third(word: str) -> bool:
-    """True for what one does or did: uses, moved."""
-    return word in words.FORMS and word != words.FORMS[word] and not word.endswith("ing")
+    return not is_plural and not _is_verb(text.lower()) and take_apart(sentence).subject == text
 
 
 def capitalised_inside(text: str) -> frozenset[str]:

@@ -14,11 +14,12 @@ LONGEST = 1_000
 _END = re.compile(r"(?<=[.!?])[\"”')\]]*\s+|\n+\s*")
 _SHORTENED = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|Dr|Mr|Mrs|Ms|Prof|Sr|Jr|No|St)|\b[A-Z][a-z]+ [A-Z]|^[A-Z])\.$")
 _QUOTED = re.compile(r"`[^`\n]*`|\"[^\"\n]*\"")
+_ENDINGS = (("ies", "y"), ("ches", "ch"), ("shes", "sh"), ("sses", "ss"), ("xes", "x"), ("s", ""), ("ed", ""))
 _BULLET = re.compile(r"^(?:[-*•>]|\d+[.)]|#+|\[[ xX]\])\s+")
 _OPENING = re.compile(
-    r"^(?:(?:from now on|as of (?:now|today|\S+)|starting (?:now|today)|going forward|now|currently|today|also|instead|so|and|but|however|"
-    r"finally|actually|please|note that|remember that|remember|for the record|fyi|update|decision|correction|reminder|note|rule|important)"
-    r"(?:\s*[,:]\s*|\s+))+",
+    rf"^(?:(?:(?:{'|'.join(sorted(words.LABELS))})\s*:|"
+    r"(?:from now on|as of (?:now|today|\S+)|starting (?:now|today)|going forward|now|currently|today|also|instead|so|and|but|however|"
+    r"finally|actually|please|note that|remember that|remember|for the record)(?:\s*[,:]|(?=\s)))\s*)+",
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(
@@ -147,7 +148,13 @@ def _start(sentence: str) -> int:
 
 
 def _base(word: str) -> str:
-    return "be" if word in words.BE else words.FORMS.get(word, "have" if word in ("has", "had") else word)
+    """A verb's base: of one that is not known, by its ending."""
+    if word in words.BE or word in words.FORMS:
+        return words.FORMS.get(word, "be")
+    for ending, instead in _ENDINGS:
+        if word.endswith(ending) and len(word) > len(ending) + 2:
+            return word.removesuffix(ending) + instead
+    return word
 
 
 def _verb(low: list[str]) -> int | None:
@@ -162,7 +169,19 @@ def _verb(low: list[str]) -> int | None:
                 return at
         elif word in words.FORMS and _is_verb_here(low, at):
             return at
-    return None
+    return next((at for at in range(1, len(low)) if _looks_like_verb(low, at)), None)
+
+
+def _looks_like_verb(low: list[str], at: int) -> bool:
+    """True for a word of no known verb where a verb has to be: she studies, we study."""
+    word, before = low[at], low[at - 1]
+    if not word.isalpha() or word in words.STOP or len(low) < 3 or not before[-1].isalnum():
+        return False
+    if before in words.DETERMINERS or before in words.PREPOSITIONS:
+        return False
+    if before in words.PRONOUNS:
+        return True
+    return at + 1 < len(low) and len(word) > 3 and word.endswith(("s", "ed")) and not word.endswith(("ss", "us", "is", "need"))
 
 
 def _is_verb_here(low: list[str], at: int) -> bool:
@@ -177,7 +196,7 @@ def _is_verb_here(low: list[str], at: int) -> bool:
     if word.endswith("ing"):
         return False
     is_plural = base in words.NOUNISH and word.endswith("s")
-    return not (is_plural and ((after in words.FORMS and words.FORMS[after] not in words.NOUNISH) or after in words.BE))
+    return not (is_plural and (before.isdigit() or (after in words.FORMS and words.FORMS[after] not in words.NOUNISH) or after in words.BE))
 
 
 def _main(low: list[str], at: int) -> tuple[int, bool]:

@@ -9,7 +9,7 @@ def _set(text: str) -> frozenset[str]:
 
 DETERMINERS = _set("the a an this that these those our my your his her its their all each every some any no both")
 PRONOUNS = _set("i me we us you he she it they him them who which what there here")
-WE, ME = _set("we us our ours"), _set("i me my mine")
+WE, ME = _set("we us ours"), _set("i me mine")
 TEAM, USER = "team", "user"
 PREPOSITIONS = _set(
     "at in on to with for from by of as into over under via about through between against onto behind within during until per"
@@ -24,7 +24,10 @@ STOP = DETERMINERS | PRONOUNS | PREPOSITIONS | ADVERBS | CONJUNCTIONS | _set(
     "tonight soon later once however decision update reminder todo fyi warning important correction summary rule fact status question "
     "answer most many several"
 )
-LABELS = _set("note todo decision update reminder fyi warning important correction summary rule fact status question answer example")
+LABELS = _set(
+    "note todo decision update reminder fyi warning important correction summary rule fact status question answer example fix bug feature "
+    "hint tip context background goal problem solution cause result reason plan action"
+)
 """What stands before a colon and is neither who speaks nor what is spoken of."""
 ROLES = _set("user assistant system human ai bot agent customer support")
 DATES = _set(
@@ -36,7 +39,7 @@ COUNTED_BEFORE = "port|version|release|issue|ticket|line|room|level|node|step|ph
 
 # --- verbs ----------------------------------------------------------------------------------------------------------------------------
 
-BE = _set("is are was were be been being isn't aren't wasn't weren't 's 're 'm")
+BE = _set("am is are was were be been being isn't aren't wasn't weren't 's 're 'm")
 AUXILIARIES = _set(
     "has have had having will would can could should must may might shall do does did don't doesn't didn't won't can't cannot couldn't "
     "shouldn't mustn't hasn't haven't 've 'll 'd"
@@ -70,7 +73,7 @@ _IRREGULAR = {
     "put": "", "quit": "", "read": "", "run": "ran", "say": "said", "see": "saw seen", "sell": "sold", "send": "sent", "set": "",
     "sit": "sat", "speak": "spoke spoken", "spend": "spent", "take": "took taken", "teach": "taught", "tell": "told", "think": "thought",
     "understand": "understood", "wear": "wore worn", "win": "won", "write": "wrote written", "leave": "left", "have": "had",
-    "do": "did done", "throw": "threw thrown",
+    "do": "did done", "throw": "threw thrown", "hit": "", "cut": "", "let": "", "shut": "",
 }
 NOUNISH = _set(
     "test build release run deploy log cache host call query request update report plan list store process change order start stop need "
