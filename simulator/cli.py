@@ -46,8 +46,8 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="parley simulate",
-        description="Simulated Vertex, GitHub Models and OpenRouter on one loopback port; no answer is a real model's. What is not scripted "
-        "is answered with a labelled echo, and the prompts of the memory's knowledge graph with the JSON they ask for.",
+        description="Simulated Vertex, GitHub Models and OpenRouter on one loopback port; no answer is a real model's. What is not "
+        "scripted gets a labelled echo, and the prompts of the knowledge graph the JSON they ask for.",
         epilog="Control routes: POST /_sim/rules, faults, models, extractions, odd_extractions and reset, GET /_sim/log and state. "
         "What they take: python -c 'import simulator; print(simulator.__doc__)'",
     )
