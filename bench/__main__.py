@@ -12,6 +12,7 @@ from statistics import median
 from bench.client import RpcClient, server
 from bench.gateway import router, shims
 from bench.panel import consensus, review
+from bench.recall import recall
 from bench.redis import redis
 from bench.report import Report, milliseconds
 from bench.setting import HERE, PARLEY, PYTHON, Setting, bare_call, dump, plain_environment, resident_megabytes, simulated
@@ -154,7 +155,7 @@ async def breaker(setting: Setting, report: Report) -> None:
     await setting.control("reset")
 
 
-_ALL = (start, together, memory, context, overhead, concurrent, failover, breaker, consensus, review, shims, router, redis, window)
+_ALL = (start, together, memory, context, overhead, concurrent, failover, breaker, consensus, review, shims, router, redis, window, recall)
 MEASUREMENTS = {one.__name__: one for one in _ALL}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.report import Report
 from bench.setting import HERE, PARLEY, Setting
 from graph.episodes import Findings, Wanted
 from graph.inbox import Inbox
@@ -53,17 +55,17 @@ class Scores:
     among: Counter[str] = field(default_factory=Counter[str])
     stale: Counter[str] = field(default_factory=Counter[str])
     """Questions for which something that is no longer true was among the first and not marked."""
-    missed: list[str] = field(default_factory=list[str])
+    found: int = 0
+    """Questions for which anything was found."""
 
     def note(self, question: Mapping[str, Any], results: Sequence[Result]) -> None:
         kind = question["kind"]
         self.asked[kind] += 1
         places = [number for number, one in enumerate(results[:FIRST]) if is_right(question, one)]
-        self.first[kind] += 0 in places or bool(results) and is_on_the_way(question, results[0])
+        self.first[kind] += 0 in places or any(is_on_the_way(question, one) for one in results[:1])
         self.among[kind] += bool(places)
         self.stale[kind] += any(is_stale(question, one) for one in results[:FIRST])
-        if not places:
-            self.missed.append(question["id"])
+        self.found += bool(results)
 
     def part(self, counted: Counter[str], kinds: Iterable[str]) -> float:
         """Return which part of the questions of these kinds was counted."""
@@ -89,13 +91,14 @@ def holds(question: Mapping[str, Any], result: Result) -> bool:
 
 def is_stale(question: Mapping[str, Any], result: Result) -> bool:
     """Tell whether a result gives a former value as if it held: from a note that had it, not marked, and without the value of now."""
-    if result.superseded or question["kind"] != "changed":
+    if result.superseded or not question["superseded"]:
         return False
     if holds(question, result):
         return False
-    text = result.text.casefold()
     return any(
-        one["value"].casefold() in text and result.told_in & set(map(uuid_of, one["episodes"])) for one in question["superseded"]
+        all(re.search(rf"\b{re.escape(word)}", result.text, re.IGNORECASE) for word in one["words"])
+        and result.told_in & set(map(uuid_of, one["episodes"]))
+        for one in question["superseded"]
     )
 
 
@@ -145,3 +148,35 @@ async def scored(database: Path, questions: Sequence[Mapping[str, Any]]) -> Scor
         scores.note(question, ranked(found))
     await inbox.aclose()
     return scores
+
+
+async def recall(setting: Setting, report: Report) -> None:
+    """Ask a memory that has read the whole set, by words alone."""
+    database = await told(setting, "recall")
+    inbox = Inbox(database)
+    queue = await inbox.queue()
+    await inbox.aclose()
+    report.row("recall: episodes read", f"{queue.done} of {len(rows('episodes'))}", "all", queue.done == len(rows("episodes")))
+    questions = rows("questions")
+    scores = await scored(database, [one for one in questions if one["kind"] != "never"])
+    _rows(report, scores)
+    never = await scored(database, [one for one in questions if one["kind"] == "never"])
+    asked = never.asked["never"]
+    report.row("recall: what was never said, something is found all the same", f"{never.found} of {asked}", "no bound", True)
+
+
+def _rows(report: Report, scores: Scores) -> None:
+    kinds = list(scores.asked)
+    worded = [kind for kind in kinds if kind != "paraphrase"]
+    asked = f"{sum(scores.asked[kind] for kind in worded)} questions, paraphrases left out"
+    first, among = scores.part(scores.first, worded), scores.part(scores.among, worded)
+    report.row(f"recall: hit@1, {asked}", f"{first:.3f}", ">= 0.75", first >= 0.75)
+    report.row(f"recall: hit@5, {asked}", f"{among:.3f}", ">= 0.9", among >= 0.9)
+    stale = sum(scores.stale.values())
+    changed = scores.asked["changed"] + scores.asked["paraphrase"]
+    report.row("recall: superseded given as current, among the first 5", f"{stale} of {changed}", "0", stale == 0)
+    both = f"{scores.part(scores.first, kinds):.3f} / {scores.part(scores.among, kinds):.3f}"
+    report.row(f"recall: hit@1 / hit@5, all {sum(scores.asked.values())} questions", both, "no bound", True)
+    for kind in kinds:
+        both = f"{scores.part(scores.first, [kind]):.2f} / {scores.part(scores.among, [kind]):.2f} of {scores.asked[kind]}"
+        report.row(f"recall: hit@1 / hit@5, {kind}", both, "no bound", True)
