@@ -14,6 +14,7 @@ from bench.gateway import router, shims
 from bench.panel import consensus, review
 from bench.recall import recall
 from bench.redis import redis
+from bench.remember import remember
 from bench.report import Report, milliseconds
 from bench.setting import HERE, PARLEY, PYTHON, Setting, bare_call, dump, plain_environment, resident_megabytes, simulated
 from bench.together import together
@@ -155,7 +156,10 @@ async def breaker(setting: Setting, report: Report) -> None:
     await setting.control("reset")
 
 
-_ALL = (start, together, memory, context, overhead, concurrent, failover, breaker, consensus, review, shims, router, redis, window, recall)
+_ALL = (
+    start, together, memory, context, overhead, concurrent, failover, breaker, consensus, review, shims, router, redis, window, recall,
+    remember,
+)  # fmt: skip
 MEASUREMENTS = {one.__name__: one for one in _ALL}
 
 

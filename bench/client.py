@@ -62,7 +62,7 @@ class RpcClient:
         await self.call("initialize", INITIALIZE)
         self.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
 
-    async def tool(self, name: str, **arguments: Any) -> dict[str, Any]:
+    async def tool(self, name: str, /, **arguments: Any) -> dict[str, Any]:
         """Return a tool's structured answer. Raises RuntimeError with the text of an error result."""
         result = await self.call("tools/call", {"name": name, "arguments": arguments})
         if result.get("isError"):

@@ -1,8 +1,8 @@
 """Graphiti on its embedded engine: https://github.com/getzep/graphiti. The only importer of graphiti_core; one process opens it at a time.
 
-What is mended here of graphiti-core 0.31 and its driver for Kuzu: the indexes of words it needs and does not make, the database name
-it asks for and does not have, an episode that has to be there before it is looked at, mentions that are doubled when one is looked at
-again, and answers of models that are not what was asked for.
+What is mended here of graphiti-core 0.31 and its driver for Kuzu: the indexes of words it needs and does not make (none is needed: what
+new facts are compared with is found elsewhere), the database name it asks for and does not have, an episode that has to be there before it
+is looked at, what is doubled when one is looked at again, and answers of models that are not what was asked for.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from graphiti_core import Graphiti
 from graphiti_core.cross_encoder.client import CrossEncoderClient
-from graphiti_core.driver.driver import GraphProvider
 from graphiti_core.driver.kuzu_driver import KuzuDriver
+from graphiti_core.driver.search_interface.search_interface import SearchInterface  # pyright: ignore[reportMissingTypeStubs]
 from graphiti_core.edges import EntityEdge
 from graphiti_core.embedder.client import EmbedderClient
-from graphiti_core.errors import GroupsEdgesNotFoundError, NodeNotFoundError
-from graphiti_core.graph_queries import get_fulltext_indices
+from graphiti_core.errors import NodeNotFoundError
 from graphiti_core.llm_client.client import LLMClient
 from graphiti_core.llm_client.config import LLMConfig, ModelSize
 from graphiti_core.nodes import EntityNode, EpisodeType, EpisodicNode
 from graphiti_core.prompts.models import Message
-from graphiti_core.search.search_config_recipes import EDGE_HYBRID_SEARCH_RRF
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from graph.episodes import Entity, Episode, Fact, Found
 from graph.extraction import NotAsAsked
+from graph.known import Known
+from graph.vectors import Vectors
 
 log = logging.getLogger(__name__)
 
@@ -110,48 +110,147 @@ class _InOrder(CrossEncoderClient):
 
 class _Kuzu(KuzuDriver):
     def __init__(self, path: Path) -> None:
-        self._was_cut_off = path.with_name(f"{path.name}.wal").exists()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # README says what it means for a user
             super().__init__(str(path))
         self._database = ""
 
-    async def prepare(self) -> None:
-        """Make the indexes of words that are not there yet, and all of them anew after a process was killed while it wrote.
 
-        What Kuzu 0.11 then reads back from its log leaves them so that it crashes when a row they know changes.
-        """
-        rows, _, _ = await self.execute_query("CALL SHOW_INDEXES() RETURN table_name, index_name")
-        there = {row["index_name"]: row["table_name"] for row in rows if isinstance(row, dict)}
-        if self._was_cut_off:
-            for name, table in there.items():
-                await self.execute_query(f"CALL DROP_FTS_INDEX('{table}', '{name}')")
-            there = {}
-        for query in get_fulltext_indices(GraphProvider.KUZU):
-            if not any(f"'{name}'" in query for name in there):
-                await self.execute_query(query)
+class _Quiet(Graphiti):
+    def _capture_initialization_telemetry(self) -> None:
+        """Tell nobody, whatever the environment says."""
+
+
+class _Candidates(SearchInterface):
+    """What new entities and facts are compared with, found in the read model and among vectors in memory, and not in the graph."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+    known: Known
+    near: float
+    names: Vectors
+    facts: Vectors
+
+    async def edge_fulltext_search(
+        self, driver: Any, query: str, search_filter: Any, group_ids: list[str] | None = None, limit: int = 100
+    ) -> list[EntityEdge]:
+        ends = search_filter.edge_source_node_uuids
+        if ends:  # asked for with a new fact's own ends, for what may be the same fact
+            return self._edges(await self.known.facts_between(ends, group_ids or (), limit))
+        return self._edges(await self.known.facts_like(query, group_ids or (), limit))
+
+    async def edge_similarity_search(
+        self,
+        driver: Any,
+        search_vector: list[float],
+        source_node_uuid: str | None,
+        target_node_uuid: str | None,
+        search_filter: Any,
+        group_ids: list[str] | None = None,
+        limit: int = 100,
+        min_score: float = 0.7,
+    ) -> list[EntityEdge]:
+        if search_filter.edge_source_node_uuids:
+            return []
+        return self._edges(await self.known.facts(self.facts.nearest(group_ids or (), search_vector, limit, min(min_score, self.near))))
+
+    async def node_fulltext_search(
+        self, driver: Any, query: str, search_filter: Any, group_ids: list[str] | None = None, limit: int = 100
+    ) -> list[EntityNode]:
+        return self._nodes(await self.known.entities_like(query, group_ids or (), limit))
+
+    async def node_similarity_search(
+        self,
+        driver: Any,
+        search_vector: list[float],
+        search_filter: Any,
+        group_ids: list[str] | None = None,
+        limit: int = 100,
+        min_score: float = 0.7,
+    ) -> list[EntityNode]:
+        return self._nodes(await self.known.entities(self.names.nearest(group_ids or (), search_vector, limit, min_score)))
+
+    def learn(self, nodes: Iterable[EntityNode], edges: Iterable[EntityEdge]) -> None:
+        """Keep the vectors of what was found."""
+        for node in nodes:
+            if node.name_embedding:
+                self.names.put(node.group_id, node.uuid, node.name_embedding)
+        for edge in edges:
+            if edge.fact_embedding:
+                self.facts.put(edge.group_id, edge.uuid, edge.fact_embedding)
+
+    def _edges(self, facts: Iterable[Fact]) -> list[EntityEdge]:
+        return [
+            EntityEdge(
+                uuid=one.uuid,
+                group_id=one.group_id,
+                source_node_uuid=one.source,
+                target_node_uuid=one.target,
+                name=one.name,
+                fact=one.fact,
+                fact_embedding=self.facts.get(one.group_id, one.uuid),
+                created_at=datetime.fromisoformat(one.created_at),
+                valid_at=_time(one.valid_at),
+                invalid_at=_time(one.invalid_at),
+                expired_at=_time(one.expired_at),
+                episodes=list(one.episodes),
+            )
+            for one in facts
+        ]
+
+    def _nodes(self, entities: Iterable[Entity]) -> list[EntityNode]:
+        return [
+            EntityNode(
+                uuid=one.uuid,
+                group_id=one.group_id,
+                name=one.name,
+                name_embedding=self.names.get(one.group_id, one.uuid),
+                labels=["Entity", *one.labels],
+                summary=one.summary,
+                created_at=datetime.fromisoformat(one.created_at),
+            )
+            for one in entities
+        ]
 
 
 class Graph:
     """A knowledge graph, opened by one process at a time. Its methods raise what models raise, and NotAsAsked."""
 
-    def __init__(self, driver: _Kuzu, ask: Ask, embed: Embed, near: float | None) -> None:
-        self._driver = driver
-        if near is not None and EDGE_HYBRID_SEARCH_RRF.edge_config is not None:
-            EDGE_HYBRID_SEARCH_RRF.edge_config.sim_min_score = near  # the one with which facts to compare a new one with are found
-        self._graphiti = Graphiti(
+    def __init__(self, driver: _Kuzu, ask: Ask, embed: Embed, candidates: _Candidates) -> None:
+        self._driver, self._candidates = driver, candidates
+        driver.search_interface = candidates
+        self._graphiti = _Quiet(
             graph_driver=driver, llm_client=_Models(ask), embedder=_Embedder(embed), cross_encoder=_InOrder(), max_coroutines=4
         )
 
     @classmethod
-    async def open(cls, path: Path, ask: Ask, embed: Embed, near: float | None = NEAR_BY_WORDS) -> Graph:
-        """Open the graph in a file, which is made if it is not there. `near` is for vectors of words, None for those of meaning."""
-        driver = _Kuzu(path)
-        await driver.prepare()
-        return cls(driver, ask, embed, near)
+    async def open(cls, path: Path, ask: Ask, embed: Embed, known: Known, near: float = NEAR_BY_WORDS) -> Graph:
+        """Open the graph in a file, which is made if it is not there.
+
+        `known` is what the read model has of it; `near`, from which cosine on two facts are compared.
+        """
+        candidates = _Candidates(known=known, near=near, names=Vectors(), facts=Vectors())
+        graph = cls(_Kuzu(path), ask, embed, candidates)
+        await graph._recall()
+        return graph
+
+    async def _recall(self) -> None:
+        """Read the vectors of all that is there."""
+        for vectors, label, name in (
+            (self._candidates.names, "Entity", "name_embedding"),
+            (self._candidates.facts, "RelatesToNode_", "fact_embedding"),
+        ):
+            rows, _, _ = await self._driver.execute_query(f"MATCH (n:{label}) RETURN n.group_id AS g, n.uuid AS u, n.{name} AS v")
+            for row in rows:
+                if isinstance(row, dict) and row["v"]:
+                    vectors.put(row["g"], row["u"], row["v"])
 
     async def remember(self, episode: Episode) -> Found:
-        """Look for the entities and facts in an episode, and return them. Done again, it changes nothing."""
+        """Look for the entities and facts in an episode, and return them. Done again, it changes nothing.
+
+        What a try that was cut off has left is removed first: nothing else knows of it.
+        """
+        if episode.tries > 1:
+            await self.forget_episode(episode.uuid)
         at = datetime.fromisoformat(episode.created_at)
         source = EpisodeType.from_str(episode.source)
         node = EpisodicNode(
@@ -166,8 +265,6 @@ class Graph:
             valid_at=at,
         )
         await node.save(self._driver)
-        await self._driver.execute_query("MATCH (e:Episodic {uuid: $uuid})-[m:MENTIONS]->(:Entity) DELETE m", uuid=episode.uuid)
-        ended = await self._ended(episode.group_id) if episode.tries > 1 else ()
         results = await self._graphiti.add_episode(
             name=episode.name,
             episode_body=episode.body,
@@ -177,18 +274,12 @@ class Graph:
             group_id=episode.group_id,
             uuid=episode.uuid,
         )
+        self._candidates.learn(results.nodes, results.edges)
         return Found(
             mentions=tuple(edge.target_node_uuid for edge in results.episodic_edges),
             entities=tuple(map(_entity, results.nodes)),
-            facts=tuple({edge.uuid: _fact(edge) for edge in (*ended, *results.edges)}.values()),
+            facts=tuple({edge.uuid: _fact(edge) for edge in results.edges}.values()),
         )
-
-    async def _ended(self, group_id: str) -> list[EntityEdge]:
-        """Return the facts that have ended: a try that was cut off may have ended some of them, and is not told again which."""
-        try:
-            return [edge for edge in await EntityEdge.get_by_group_ids(self._driver, [group_id]) if edge.expired_at is not None]
-        except GroupsEdgesNotFoundError:
-            return []
 
     async def forget_episode(self, uuid: str) -> None:
         """Remove an episode with what it alone says; nothing happens when it is not there."""
@@ -236,6 +327,10 @@ def _fact(edge: EntityEdge) -> Fact:
         expired_at=_stamp(edge.expired_at),
         episodes=tuple(edge.episodes),
     )
+
+
+def _time(at: str | None) -> datetime | None:
+    return None if at is None else datetime.fromisoformat(at)
 
 
 def _stamp(at: datetime | None) -> str | None:

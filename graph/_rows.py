@@ -10,8 +10,8 @@ from graph import ranking
 from graph.episodes import Entity, Episode, Fact, FoundFact, Told, checked_uuid
 from memory._sql import Sql
 
-_FACT = ("uuid", "group_id", "source", "target", "name", "fact", "created_at", "valid_at", "invalid_at", "expired_at")
-_FACTS = ", ".join(f"f.{name}" for name in _FACT)
+FACT = ("uuid", "group_id", "source", "target", "name", "fact", "created_at", "valid_at", "invalid_at", "expired_at")
+_FACTS = ", ".join(f"f.{name}" for name in FACT)
 ENTITY = ("uuid", "group_id", "name", "created_at", "labels", "summary")
 _EPISODE = ("uuid", "group_id", "name", "body", "source", "source_description", "created_at", "state", "tries", "error")
 _TOLD = ("uuid", "name", "created_at", "source", "source_description")
@@ -31,7 +31,7 @@ def facts(sql: Sql, uuids: Iterable[str], now: str) -> dict[str, FoundFact]:
     told = _told(sql, named)
     found: dict[str, FoundFact] = {}
     for *row, source, target in sql.execute(statement, (named,)):
-        known = dict(zip(_FACT, row, strict=True))
+        known = dict(zip(FACT, row, strict=True))
         sources = told.get(known["uuid"], ())
         fact = Fact.of_checked({**known, "episodes": tuple(one.uuid for one in sources)})
         superseded = fact.expired_at is not None or (fact.invalid_at is not None and fact.invalid_at <= now)

@@ -133,18 +133,18 @@ class Inbox:
 
     # --- for the drainer, of which there is one --------------------------------------------------------------------
 
-    async def recover(self, *, crashed: bool = False) -> None:
-        """Queue again what a drainer that is gone was at.
+    async def recover(self, *, crashed: bool = False) -> int:
+        """Queue again what a drainer that is gone was at, and return how many episodes that were.
 
         When it was not killed but the graph's engine `crashed`, an episode that was there several times is given up, and when
         nothing is read any more the graph is made anew.
         """
 
-        def again(sql: Sql) -> None:
+        def again(sql: Sql) -> int:
             if crashed:
                 given_up = "UPDATE episodes SET state = 'failed', error = ? WHERE state = 'running' AND tries >= ?"
                 sql.execute(given_up, (CRASHED, CRASHES_OF_AN_EPISODE))
-            sql.execute("UPDATE episodes SET state = 'queued' WHERE state = 'running'")
+            queued = sql.execute("UPDATE episodes SET state = 'queued' WHERE state = 'running' RETURNING 1").fetchall()
             crashes = int(_setting(sql, "crashes") or 0) + 1 if crashed else 0
             is_any_read = sql.execute("SELECT 1 FROM episodes WHERE state = 'done' LIMIT 1").fetchone() is not None
             if crashes >= CRASHES_OF_A_GRAPH and is_any_read:
@@ -152,8 +152,9 @@ class Inbox:
                 crashes = 0
             if crashed:
                 _set(sql, "crashes", str(crashes))
+            return len(queued)
 
-        await self.database.run(again, write=True)
+        return await self.database.run(again, write=True)
 
     async def claim(self, busy: Collection[str] = ()) -> Episode | None:
         """Return the next episode, running now: the oldest that is first in its group and none of these groups'."""

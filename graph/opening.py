@@ -11,6 +11,7 @@ from graph import lexical
 from graph.config import LEXICAL, GraphConfig
 from graph.extraction import Extraction
 from graph.inbox import Inbox
+from graph.known import Known
 from memory._home import private_folder
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Opener:
 
         path = self._config.graph(generation)
         private_folder(path.parent)
-        return await Graph.open(path, self._extraction, lexical.embed, NEAR_BY_WORDS)
+        return await Graph.open(path, self._extraction, lexical.embed, Known(self._inbox.database, generation), NEAR_BY_WORDS)
 
     async def _check(self, generation: int) -> None:
         """Note what a new graph is made with; one that is there has to have been made with the same."""

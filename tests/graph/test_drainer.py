@@ -15,6 +15,7 @@ from graph._graphiti import Graph
 from graph.drainer import Drainer
 from graph.episodes import NewEpisode, Queue
 from graph.inbox import Inbox
+from graph.known import Known
 from graph.ownership import alone
 from tests.graph.test_graphiti import Model
 
@@ -32,11 +33,8 @@ async def inbox(parley_home: Path) -> AsyncIterator[Inbox]:
 
 
 def drainer(inbox: Inbox, home: Path, model: Model, max_tries: int = 3) -> Drainer:
-    async def embed(texts: list[str]) -> list[list[float]]:
-        return [lexical.vector(text) for text in texts]
-
     async def opened(generation: int) -> Graph:
-        return await Graph.open(home / f"graph-{generation}", model, embed)  # pyright: ignore[reportArgumentType]
+        return await Graph.open(home / f"graph-{generation}", model, lexical.embed, Known(inbox.database, generation))
 
     return Drainer(inbox, opened, idle_s=0.5, max_tries=max_tries)
 
