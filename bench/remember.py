@@ -13,6 +13,7 @@ from bench.report import Report, milliseconds
 from bench.setting import PARLEY, Setting, bare_call
 from cli.wire import build_app, close_app
 from graph import _found
+from graph._rows import scope
 from graph.config import GraphConfig
 from graph.episodes import Entity, Episode, Fact, Found, NewEpisode, Wanted
 from graph.extraction import Extraction
@@ -26,8 +27,8 @@ _NAMES = [f"{first}{second}" for first in ("blue", "red", "north", "south", "fas
 _FAMILIES = ("Berg", "Costa", "Diaz", "Egede", "Falk")
 _PEOPLE = [f"{first} {family}" for first in ("Ada", "Bo", "Cleo", "Dan") for family in _FAMILIES]
 _ROW = (
-    "INSERT INTO episodes(uuid, group_id, name, body, source, source_description, created_at, state) "
-    "VALUES (?, ?, ?, ?, 'text', '', ?, 'done')"
+    "INSERT INTO episodes(uuid, group_id, name, body, source, source_description, created_at, state, scope) "
+    "VALUES (?, ?, ?, ?, 'text', '', ?, 'done', ?)"
 )
 _VERBS = ("owns", "maintains", "deploys", "reviews", "monitors", "replaced", "tests", "documents")
 
@@ -86,7 +87,7 @@ async def _filled(inbox: Inbox, count: int) -> None:
     def fill(sql: Sql) -> None:
         for number in range(count):
             body, episode = note(number, dice), str(uuid.uuid4())
-            sql.execute(_ROW, (episode, GROUP, f"Note {number}", body, f"2026-01-01T00:00:{number % 60:02}Z"))
+            sql.execute(_ROW, (episode, GROUP, f"Note {number}", body, f"2026-01-01T00:00:{number % 60:02}Z", scope(GROUP)))
             _found.put(sql, episode, _read(episode, body), 1)
 
     await inbox.database.run(fill, write=True)

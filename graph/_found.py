@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
+from graph._rows import scope
 from graph.episodes import Entity, Fact, Found
 from memory._sql import Sql
 
@@ -69,7 +70,8 @@ def _put_entity(sql: Sql, entity: Entity, generation: int) -> None:
     statement = f"INSERT INTO entities({columns}) VALUES (?, ?, ?, ?, ?, ?, ?) {known} RETURNING n"  # noqa: S608
     ((number,),) = sql.execute(statement, row).fetchall()
     sql.execute("DELETE FROM entities_fts WHERE rowid = ?", (number,))
-    sql.execute("INSERT INTO entities_fts(rowid, name, summary) VALUES (?, ?, ?)", (number, entity.name, entity.summary))
+    words = (number, entity.name, entity.summary, scope(entity.group_id, generation))
+    sql.execute("INSERT INTO entities_fts(rowid, name, summary, scope) VALUES (?, ?, ?, ?)", words)
 
 
 def _put_fact(sql: Sql, fact: Fact, generation: int) -> None:
@@ -85,7 +87,8 @@ def _put_fact(sql: Sql, fact: Fact, generation: int) -> None:
     named = "SELECT DISTINCT name FROM entities WHERE uuid IN (?, ?)"
     ends = " ".join(_column(sql, named, fact.source, fact.target))
     sql.execute("DELETE FROM facts_fts WHERE rowid = ?", (number,))
-    sql.execute("INSERT INTO facts_fts(rowid, fact, ends) VALUES (?, ?, ?)", (number, fact.fact, ends))
+    words = (number, fact.fact, ends, scope(fact.group_id, generation))
+    sql.execute("INSERT INTO facts_fts(rowid, fact, ends, scope) VALUES (?, ?, ?, ?)", words)
     sql.execute("DELETE FROM provenance WHERE fact = ? AND generation = ?", (fact.uuid, generation))
     for position, episode in enumerate(dict.fromkeys(fact.episodes)):
         sql.execute("INSERT INTO provenance VALUES (?, ?, ?, ?)", (generation, fact.uuid, episode, position))

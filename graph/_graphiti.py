@@ -135,7 +135,7 @@ class _Candidates(SearchInterface):
     ) -> list[EntityEdge]:
         ends = search_filter.edge_source_node_uuids
         if ends:  # asked for with a new fact's own ends, for what may be the same fact
-            return self._edges(await self.known.facts_between(ends, group_ids or (), limit))
+            return self._edges(await self.known.facts_between(ends, limit))
         return self._edges(await self.known.facts_like(query, group_ids or (), limit))
 
     async def edge_similarity_search(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from graph import ranking
 from graph.episodes import Entity, Episode, Fact, FoundFact, Told, checked_uuid
@@ -48,6 +49,24 @@ def facts(sql: Sql, uuids: Iterable[str], now: str) -> dict[str, FoundFact]:
     return found
 
 
+class Head(NamedTuple):
+    """What the rank of a fact depends on."""
+
+    source: str
+    target: str
+    superseded: bool
+
+
+def heads(sql: Sql, uuids: Iterable[str], now: str) -> dict[str, Head]:
+    """Return the heads of facts by uuid: a search looks at hundreds of facts for the ten it shows."""
+    statement = (
+        "SELECT uuid, source, target, expired_at IS NOT NULL OR coalesce(invalid_at <= ?2, 0) FROM facts "  # noqa: S608
+        f"WHERE uuid IN (SELECT value FROM json_each(?1)) AND generation = {CURRENT}"
+    )
+    rows = sql.execute(statement, (listed(uuids), now))
+    return {uuid: Head(source, target, bool(superseded)) for uuid, source, target, superseded in rows}
+
+
 def _told(sql: Sql, named: str) -> dict[str, list[Told]]:
     statement = (
         f"SELECT p.fact, {', '.join('e.' + name for name in _TOLD)} FROM provenance p "  # noqa: S608
@@ -86,11 +105,24 @@ def near(sql: Sql, center: str | None) -> dict[str, int]:
 
 FAR = 2
 """How far all others are."""
+NOTHING = '""'
+"""What FTS5 finds nothing for."""
 
 
-def match(query: str) -> str:
-    """Return the query as FTS5 reads it: any of its words, nothing of it obeyed as syntax."""
-    return " OR ".join(f'"{word}"' for word in ranking.terms(query)) or '""'
+def match(query: str, scopes: Iterable[str]) -> str:
+    """Return the query as FTS5 reads it: any of its words within any of the scopes, nothing of it obeyed as syntax."""
+    words = " OR ".join(f'"{word}"' for word in ranking.terms(query)) or NOTHING
+    return f"scope : ({' OR '.join(scopes) or NOTHING}) AND ({words})"
+
+
+def scope(group: str, generation: int | None = None) -> str:
+    """Return the group as one word, in the graph of that number where one is named."""
+    return f"g{hashlib.blake2b(group.encode(), digest_size=8).hexdigest()}{'' if generation is None else f'n{generation}'}"
+
+
+def generation(sql: Sql) -> int:
+    """Return the number of the graph that is searched."""
+    return int(sql.execute(f"SELECT {CURRENT}").fetchone()[0])
 
 
 def listed(values: Iterable[str]) -> str:

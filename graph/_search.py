@@ -17,14 +17,12 @@ _SUCCESSIONS = 8
 _EXCERPT = 400
 """Characters of an episode at most that come with the first of its facts; where it is longer, about 60 words around those looked for."""
 _FACTS_BY_WORDS = (
-    "SELECT f.uuid, -bm25(facts_fts, 1.0, 0.5) AS score FROM facts_fts JOIN facts f ON f.n = facts_fts.rowid "  # noqa: S608
-    f"WHERE facts_fts MATCH ?1 AND f.generation = {CURRENT} AND f.group_id IN (SELECT value FROM json_each(?2)) "
-    f"ORDER BY score DESC LIMIT {DEPTH}"
+    "SELECT f.uuid, b.score FROM (SELECT rowid AS n, -bm25(facts_fts, 1.0, 0.5, 0.0) AS score FROM facts_fts "  # noqa: S608
+    f"WHERE facts_fts MATCH ? ORDER BY score DESC LIMIT {DEPTH}) b JOIN facts f ON f.n = b.n"
 )
 _EPISODES_BY_WORDS = (
-    "SELECT e.uuid, -bm25(episodes_fts, 1.0, 1.0) AS score FROM episodes_fts JOIN episodes e ON e.n = episodes_fts.rowid "  # noqa: S608
-    "WHERE episodes_fts MATCH ?1 AND e.group_id IN (SELECT value FROM json_each(?2)) "
-    f"ORDER BY score DESC LIMIT {DEPTH}"
+    "SELECT e.uuid, b.score FROM (SELECT rowid AS n, -bm25(episodes_fts, 1.0, 1.0, 0.0) AS score FROM episodes_fts "  # noqa: S608
+    f"WHERE episodes_fts MATCH ? ORDER BY score DESC LIMIT {DEPTH}) b JOIN episodes e ON e.n = b.n"
 )
 _TOLD_IN = f"SELECT DISTINCT episode FROM provenance WHERE fact IN (SELECT value FROM json_each(?)) AND generation = {CURRENT}"  # noqa: S608
 _FACTS_OF = f"SELECT episode, fact FROM provenance WHERE episode IN (SELECT value FROM json_each(?)) AND generation = {CURRENT}"  # noqa: S608
@@ -53,14 +51,17 @@ class Search:
         self._sql, self._wanted, self._now = sql, wanted, now
         self._tense = ranking.tense(wanted.query)
         self._with_past = wanted.include_superseded or self._tense is not Tense.NOW
-        self._words = _rows.match(wanted.query)
-        self._by_fact = self._matching(_FACTS_BY_WORDS)
-        self._by_words = self._matching(_EPISODES_BY_WORDS)
+        number = _rows.generation(sql)
+        self._words = _rows.match(wanted.query, map(_rows.scope, wanted.group_ids))
+        self._by_fact = self._matching(
+            _FACTS_BY_WORDS, _rows.match(wanted.query, (_rows.scope(group, number) for group in wanted.group_ids))
+        )
+        self._by_words = self._matching(_EPISODES_BY_WORDS, self._words)
         notes = [*self._by_words, *_rows.column(sql, _TOLD_IN, _rows.listed(self._by_fact))]
         self._notes: dict[str, list[str]] = {note: [] for note in notes}
         for note, fact in sql.execute(_FACTS_OF, (_rows.listed(notes),)):
             self._notes[note].append(fact)
-        self._facts = _rows.facts(sql, {fact for facts in self._notes.values() for fact in facts}, now)
+        self._facts = _rows.heads(sql, {fact for facts in self._notes.values() for fact in facts}, now)
         self._stale = set(_rows.column(sql, _STALE, _rows.listed(notes), now))
 
     def findings(self) -> Findings:
@@ -76,8 +77,8 @@ class Search:
         told = {one.uuid for fact in facts for one in fact.told}
         return Findings(facts=tuple(self._with_excerpts(facts)), episodes=tuple(self._episodes(of_notes, told)))
 
-    def _matching(self, statement: str) -> dict[str, float]:
-        return dict(self._sql.execute(statement, (self._words, _rows.listed(self._wanted.group_ids))).fetchall())
+    def _matching(self, statement: str, words: str) -> dict[str, float]:
+        return dict(self._sql.execute(statement, (words,)).fetchall())
 
     def _shown(self, note: str) -> list[str]:
         """Return the facts of a note that are shown."""
@@ -93,12 +94,13 @@ class Search:
         if self._tense is not Tense.NOW:
             return {}
         known: dict[str, float] = {}
-        for fact, found in self._facts.items():
-            if found.superseded:
-                words = max((self._by_words.get(told.uuid, 0.0) for told in found.told), default=0.0)
-                known[fact] = ranking.of_note(words, self._by_fact.get(fact, 0.0), stale=False, asked=self._tense)
+        for note, facts in self._notes.items():
+            words = self._by_words.get(note, 0.0)
+            for fact in (fact for fact in facts if fact in self._facts and self._facts[fact].superseded):
+                score = ranking.of_note(words, self._by_fact.get(fact, 0.0), stale=False, asked=self._tense)
+                known[fact] = max(known.get(fact, 0.0), score)
         heirs = self._heirs(known)
-        self._facts |= _rows.facts(self._sql, heirs.keys() - self._facts.keys(), self._now)
+        self._facts |= _rows.heads(self._sql, heirs.keys() - self._facts.keys(), self._now)
         return {fact: score for fact, score in heirs.items() if fact in self._facts and not self._facts[fact].superseded}
 
     def _heirs(self, known: Mapping[str, float]) -> dict[str, float]:
@@ -119,11 +121,12 @@ class Search:
 
         def place(uuid: str) -> tuple[int, bool, float]:
             one = self._facts[uuid]
-            distance = min(near.get(one.fact.source, _rows.FAR), near.get(one.fact.target, _rows.FAR))
+            distance = min(near.get(one.source, _rows.FAR), near.get(one.target, _rows.FAR))
             return distance, one.superseded and self._tense is Tense.NOW, -scores[uuid]
 
         best = sorted(scores, key=place)[: self._wanted.limit]
-        return [self._facts[uuid].model_copy(update={"score": round(scores[uuid], 4)}) for uuid in best]
+        found = _rows.facts(self._sql, best, self._now)
+        return [found[uuid].model_copy(update={"score": round(scores[uuid], 4)}) for uuid in best]
 
     def _may_be_read(self, note: str) -> bool:
         """Tell whether a note's own words are shown: not when they say what is no longer true, unless that is wanted."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from memory._database import Tables
 
 _FIRST = """
--- The inbox. not_before: when a try that failed is repeated.
+-- The inbox. not_before: when a try that failed is repeated. scope: the group as one word, by which the index of words is searched.
 CREATE TABLE episodes (
     n INTEGER PRIMARY KEY,
     uuid TEXT NOT NULL UNIQUE,
@@ -18,19 +18,20 @@ CREATE TABLE episodes (
     state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed')),
     tries INTEGER NOT NULL DEFAULT 0,
     error TEXT,
-    not_before TEXT NOT NULL DEFAULT ''
+    not_before TEXT NOT NULL DEFAULT '',
+    scope TEXT NOT NULL
 ) STRICT;
 CREATE INDEX episodes_by_state ON episodes(state, group_id, n);
 CREATE INDEX episodes_by_group ON episodes(group_id, n);
 
-CREATE VIRTUAL TABLE episodes_fts USING fts5(name, body, content = 'episodes', content_rowid = 'n',
+CREATE VIRTUAL TABLE episodes_fts USING fts5(name, body, scope, content = 'episodes', content_rowid = 'n',
     tokenize = "porter unicode61 remove_diacritics 2");
 INSERT INTO episodes_fts(episodes_fts, rank) VALUES ('secure-delete', 1);
 CREATE TRIGGER episodes_indexed AFTER INSERT ON episodes BEGIN
-    INSERT INTO episodes_fts(rowid, name, body) VALUES (new.n, new.name, new.body);
+    INSERT INTO episodes_fts(rowid, name, body, scope) VALUES (new.n, new.name, new.body, new.scope);
 END;
 CREATE TRIGGER episodes_unindexed AFTER DELETE ON episodes BEGIN
-    INSERT INTO episodes_fts(episodes_fts, rowid, name, body) VALUES ('delete', old.n, old.name, old.body);
+    INSERT INTO episodes_fts(episodes_fts, rowid, name, body, scope) VALUES ('delete', old.n, old.name, old.body, old.scope);
 END;
 
 -- What was found. A generation is one graph: while another is made from the inbox, the one before is searched.
@@ -80,10 +81,10 @@ CREATE TABLE provenance (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX provenance_by_episode ON provenance(episode);
 
--- The names of both ends count among the words of a fact.
-CREATE VIRTUAL TABLE facts_fts USING fts5(fact, ends, tokenize = "porter unicode61 remove_diacritics 2");
+-- The names of both ends count among the words of a fact. The scope is of a group in one graph.
+CREATE VIRTUAL TABLE facts_fts USING fts5(fact, ends, scope, tokenize = "porter unicode61 remove_diacritics 2");
 INSERT INTO facts_fts(facts_fts, rank) VALUES ('secure-delete', 1);
-CREATE VIRTUAL TABLE entities_fts USING fts5(name, summary, tokenize = "porter unicode61 remove_diacritics 2");
+CREATE VIRTUAL TABLE entities_fts USING fts5(name, summary, scope, tokenize = "porter unicode61 remove_diacritics 2");
 INSERT INTO entities_fts(entities_fts, rank) VALUES ('secure-delete', 1);
 
 -- What was deleted here and has still to be deleted in the graph.

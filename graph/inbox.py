@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from conversation.errors import InvalidInput
 from graph import _found
+from graph._rows import scope
 from graph._tables import MEMORY
 from graph.episodes import Episode, Found, NewEpisode, Queue, checked, checked_uuid
 from memory._database import Database
@@ -43,11 +44,11 @@ class Inbox:
         """Keep an episode and return it; one whose uuid is there already stays as it is. Raises InvalidInput."""
         given = checked(new)
         texts = map(clean, (given.name, given.body, given.source, given.source_description))
-        row = (given.uuid, given.group_id, *texts, given.at or stamp(self._clock()))
+        row = (given.uuid, given.group_id, *texts, given.at or stamp(self._clock()), scope(given.group_id))
 
         def put(sql: Sql) -> Episode:
-            columns = "uuid, group_id, name, body, source, source_description, created_at, state"
-            sql.execute(f"INSERT INTO episodes({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, 'queued') ON CONFLICT DO NOTHING", row)  # noqa: S608
+            columns = "uuid, group_id, name, body, source, source_description, created_at, scope, state"
+            sql.execute(f"INSERT INTO episodes({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued') ON CONFLICT DO NOTHING", row)  # noqa: S608
             found = _one(sql, given.uuid)
             if found is None:
                 raise InvalidInput("uuid cannot be kept.")

@@ -8,25 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graph import _rows, ranking
+from graph import _rows
 from graph.episodes import Entity, Fact
 from memory._database import Database
 from memory._sql import Sql
 
 _ENTITY = ", ".join(f"n.{name}" for name in _rows.ENTITY)
 _FACT = ", ".join(f"f.{name}" for name in _rows.FACT)
-_GROUPS = "IN (SELECT value FROM json_each(?3))"
 _FACTS_LIKE = (
-    f"SELECT {_FACT} FROM facts_fts JOIN facts f ON f.n = facts_fts.rowid "  # noqa: S608
-    f"WHERE facts_fts MATCH ?2 AND f.generation = ?1 AND f.group_id {_GROUPS} ORDER BY bm25(facts_fts, 1.0, 0.5) LIMIT ?4"
+    f"SELECT {_FACT} FROM (SELECT rowid AS n, bm25(facts_fts, 1.0, 0.5, 0.0) AS score FROM facts_fts "  # noqa: S608
+    "WHERE facts_fts MATCH ?2 ORDER BY score LIMIT ?3) b JOIN facts f ON f.n = b.n WHERE f.generation = ?1 ORDER BY b.score"
 )
 _FACTS_BETWEEN = (
     f"SELECT {_FACT} FROM facts f WHERE f.source IN (SELECT value FROM json_each(?2)) "  # noqa: S608
-    f"AND f.target IN (SELECT value FROM json_each(?2)) AND f.generation = ?1 AND f.group_id {_GROUPS} ORDER BY f.n DESC LIMIT ?4"
+    "AND f.target IN (SELECT value FROM json_each(?2)) AND f.generation = ?1 ORDER BY f.n DESC LIMIT ?3"
 )
 _ENTITIES_LIKE = (
-    f"SELECT {_ENTITY} FROM entities_fts JOIN entities n ON n.n = entities_fts.rowid "  # noqa: S608
-    f"WHERE entities_fts MATCH ?2 AND n.generation = ?1 AND n.group_id {_GROUPS} ORDER BY bm25(entities_fts, 4.0, 1.0) LIMIT ?4"
+    f"SELECT {_ENTITY} FROM (SELECT rowid AS n, bm25(entities_fts, 4.0, 1.0, 0.0) AS score FROM entities_fts "  # noqa: S608
+    "WHERE entities_fts MATCH ?2 ORDER BY score LIMIT ?3) b JOIN entities n ON n.n = b.n WHERE n.generation = ?1 ORDER BY b.score"
 )
 _FACTS = f"SELECT {_FACT} FROM facts f WHERE f.generation = ?1 AND f.uuid IN (SELECT value FROM json_each(?2))"  # noqa: S608
 _ENTITIES = f"SELECT {_ENTITY} FROM entities n WHERE n.generation = ?1 AND n.uuid IN (SELECT value FROM json_each(?2))"  # noqa: S608
@@ -41,11 +40,11 @@ class Known:
 
     async def facts_like(self, text: str, groups: Sequence[str], limit: int) -> list[Fact]:
         """Return the facts that share words with a text, the likest first."""
-        return await self._facts(_FACTS_LIKE, _any_word(text), _rows.listed(groups), limit)
+        return await self._facts(_FACTS_LIKE, self._words(text, groups), limit)
 
-    async def facts_between(self, ends: Sequence[str], groups: Sequence[str], limit: int) -> list[Fact]:
+    async def facts_between(self, ends: Sequence[str], limit: int) -> list[Fact]:
         """Return the facts of which both ends are among these entities, the newest first."""
-        return await self._facts(_FACTS_BETWEEN, _rows.listed(ends), _rows.listed(groups), limit)
+        return await self._facts(_FACTS_BETWEEN, _rows.listed(ends), limit)
 
     async def facts(self, uuids: Sequence[str]) -> list[Fact]:
         """Return facts in the order of their uuids; one that is not there is left out."""
@@ -54,12 +53,15 @@ class Known:
 
     async def entities_like(self, text: str, groups: Sequence[str], limit: int) -> list[Entity]:
         """Return the entities whose names or summaries share words with a text, the likest first."""
-        return await self._entities(_ENTITIES_LIKE, _any_word(text), _rows.listed(groups), limit)
+        return await self._entities(_ENTITIES_LIKE, self._words(text, groups), limit)
 
     async def entities(self, uuids: Sequence[str]) -> list[Entity]:
         """Return entities in the order of their uuids; one that is not there is left out."""
         found = {one.uuid: one for one in await self._entities(_ENTITIES, _rows.listed(uuids))}
         return [found[uuid] for uuid in uuids if uuid in found]
+
+    def _words(self, text: str, groups: Sequence[str]) -> str:
+        return _rows.match(text, (_rows.scope(group, self._generation) for group in groups))
 
     async def _facts(self, statement: str, *bindings: object) -> list[Fact]:
         def read(sql: Sql) -> list[Fact]:
@@ -77,8 +79,3 @@ class Known:
             return [_rows.entity(row) for row in sql.execute(statement, (self._generation, *bindings)).fetchall()]
 
         return await self._database.run(read, write=False)
-
-
-def _any_word(text: str) -> str:
-    """Return a text as FTS5 reads it: any of its words, common ones too when it has no others."""
-    return " OR ".join(f'"{word}"' for word in ranking.terms(text)) or '""'

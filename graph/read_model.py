@@ -6,16 +6,15 @@ import time
 from collections.abc import Sequence
 
 from graph import _rows
-from graph._rows import CURRENT, ENTITY
+from graph._rows import ENTITY
 from graph._search import DEPTH, Search
 from graph.episodes import Entity, Findings, FoundFact, Wanted, checked_uuid
 from memory._database import Database
 from memory._sql import Clock, Sql, stamp
 
 _NODES = (
-    f"SELECT {', '.join('n.' + name for name in ENTITY)} FROM entities_fts JOIN entities n ON n.n = entities_fts.rowid "  # noqa: S608
-    f"WHERE entities_fts MATCH ?1 AND n.generation = {CURRENT} AND n.group_id IN (SELECT value FROM json_each(?2)) "
-    f"ORDER BY bm25(entities_fts, 4.0, 1.0) LIMIT {DEPTH}"
+    f"SELECT {', '.join('n.' + name for name in ENTITY)} FROM (SELECT rowid AS n, bm25(entities_fts, 4.0, 1.0, 0.0) AS score "  # noqa: S608
+    f"FROM entities_fts WHERE entities_fts MATCH ? ORDER BY score LIMIT {DEPTH}) b JOIN entities n ON n.n = b.n ORDER BY b.score"
 )
 
 
@@ -43,6 +42,8 @@ class ReadModel:
 
 def _nodes(sql: Sql, wanted: Wanted) -> list[Entity]:
     near = _rows.near(sql, wanted.center)
-    rows = sql.execute(_NODES, (_rows.match(wanted.query), _rows.listed(wanted.group_ids))).fetchall()
+    number = _rows.generation(sql)
+    words = _rows.match(wanted.query, (_rows.scope(group, number) for group in wanted.group_ids))
+    rows = sql.execute(_NODES, (words,)).fetchall()
     found = sorted(map(_rows.entity, rows), key=lambda one: near.get(one.uuid, _rows.FAR))
     return found[: wanted.limit]

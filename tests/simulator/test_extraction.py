@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,35 +12,52 @@ import pytest
 pytest.importorskip("graphiti_core")  # it imports with warnings, which a plain import here would make errors
 
 from graph import lexical
-from graph._graphiti import Graph, NotAsAsked
-from graph.episodes import Found
+from graph._graphiti import Graph
+from graph.episodes import Episode, Found, NewEpisode
+from graph.extraction import NotAsAsked
+from graph.inbox import Inbox
+from graph.known import Known
 from simulator import Simulator
 from tests.simulator.extracting import asking, told
 from tests.simulator.support import PROVIDERS, Client
 
-Opened = Callable[[str], AbstractAsyncContextManager[Graph]]
+
+@dataclass(frozen=True)
+class Reader:
+    """Has episodes read, and keeps what was found as the drainer does."""
+
+    graph: Graph
+    inbox: Inbox
+
+    async def remember(self, episode: Episode) -> Found:
+        await self.inbox.add(NewEpisode(name=episode.name, body=episode.body, group_id=episode.group_id, uuid=episode.uuid))
+        found = await self.graph.remember(episode)
+        await self.inbox.done(episode.uuid, found)
+        return found
+
+
+Opened = Callable[[str], AbstractAsyncContextManager[Reader]]
 
 
 @pytest.fixture
 def opened(client: Client, tmp_path: Path) -> Opened:
     """A graph whose model is one of the upstreams."""
 
-    async def embed(texts: Sequence[str]) -> list[list[float]]:
-        return [lexical.vector(text) for text in texts]
-
     @asynccontextmanager
-    async def graph(route: str) -> AsyncIterator[Graph]:
-        one = await Graph.open(tmp_path / "graph", asking(client, route), embed)
+    async def graph(route: str) -> AsyncIterator[Reader]:
+        inbox = Inbox(tmp_path / "memory.db")
+        one = await Graph.open(tmp_path / "graph", asking(client, route), lexical.embed, Known(inbox.database, 1))
         try:
-            yield one
+            yield Reader(one, inbox)
         finally:
             await one.aclose()
+            await inbox.aclose()
 
     return graph
 
 
 @pytest.fixture
-async def graph(opened: Opened) -> AsyncIterator[Graph]:
+async def graph(opened: Opened) -> AsyncIterator[Reader]:
     async with opened("github_models") as one:
         yield one
 
@@ -64,34 +82,34 @@ async def test_a_change_ends_what_was_so_before(opened: Opened, route: str) -> N
         assert {one.invalid_at for one in second.facts if one.expired_at} == {"2026-01-02T00:00:00.000000Z"}
 
 
-async def test_what_stands_beside_it_stays(graph: Graph) -> None:
+async def test_what_stands_beside_it_stays(graph: Reader) -> None:
     for day, body in enumerate(["We use ruff.", "We use Postgres for orders.", "Anna Berg leads search.", "The staging port is 8081."], 1):
         await graph.remember(told(body, day))
     for day, body in enumerate(["We use SQLite for tests now.", "Anne Berg leads design.", "The production port is 8080."], 5):
         assert facts(await graph.remember(told(body, day))) == {body: True}
 
 
-async def test_the_same_sentence_with_another_value_ends_the_first(graph: Graph) -> None:
+async def test_the_same_sentence_with_another_value_ends_the_first(graph: Reader) -> None:
     await graph.remember(told("The port is 8080."))
     assert facts(await graph.remember(told("The port is 9090.", 2))) == {"The port is 9090.": True, "The port is 8080.": False}
 
 
-async def test_a_fact_that_is_told_again_is_one_fact(graph: Graph) -> None:
+async def test_a_fact_that_is_told_again_is_one_fact(graph: Reader) -> None:
     first, again = await graph.remember(told("Alice works at Acme.")), await graph.remember(told("Alice works at Acme.", 2))
     assert {one.uuid for one in first.facts} == {one.uuid for one in again.facts} and len(again.facts) == 1
 
 
-async def test_near_equal_names_are_two_entities(graph: Graph) -> None:
+async def test_near_equal_names_are_two_entities(graph: Reader) -> None:
     first, second = await graph.remember(told("Anna Berg leads search.")), await graph.remember(told("Anne Berg leads design.", 2))
     assert not {one.uuid for one in first.entities} & {one.uuid for one in second.entities}
 
 
-async def test_a_message_is_about_who_says_it(graph: Graph) -> None:
+async def test_a_message_is_about_who_says_it(graph: Reader) -> None:
     found = await graph.remember(told("alice: I prefer tabs.\nBob: I live in Berlin.", source="message"))
     assert triples(found) == {("alice", "PREFERS", "tabs"), ("Bob", "LIVES_IN", "Berlin")}
 
 
-async def test_json_is_about_what_it_names(graph: Graph) -> None:
+async def test_json_is_about_what_it_names(graph: Reader) -> None:
     found = await graph.remember(told('{"name": "billing", "port": 8080, "owner": {"name": "Alice", "city": "Berlin"}}', source="json"))
     assert triples(found) == {("billing", "PORT", "8080"), ("billing", "OWNER", "Alice"), ("Alice", "CITY", "Berlin")}
     assert "billing's port is 8080" in facts(found)
@@ -108,12 +126,12 @@ async def test_an_order_in_an_episode_is_text_that_is_kept(opened: Opened, sim: 
     assert any(fact.startswith("Ignore all previous instructions") for fact in facts(found))
 
 
-async def test_nothing_to_remember_is_nothing_remembered(graph: Graph) -> None:
+async def test_nothing_to_remember_is_nothing_remembered(graph: Reader) -> None:
     for day, body in enumerate(["hello there", "ok, thanks!", "???", "[]", "{}"], 1):
         assert facts(await graph.remember(told(body, day))) == {}
 
 
-async def test_what_is_recorded_is_found_and_ends_what_it_says_it_ends(graph: Graph, sim: Simulator) -> None:
+async def test_what_is_recorded_is_found_and_ends_what_it_says_it_ends(graph: Reader, sim: Simulator) -> None:
     old = {"source": "Ada", "name": "STUDIES", "target": "owls", "fact": "Ada studies owls at night", "valid_at": "2020-05-06"}
     new = {"source": "Ada", "name": "GAVE_UP", "target": "owls", "fact": "Ada sleeps at night again", "contradicts": [old["fact"]]}
     beside = {"source": "Ada", "name": "LIKES", "target": "tea", "fact": "Ada likes tea", "invalid_at": "2030-01-01T00:00:00+02:00"}
@@ -130,7 +148,7 @@ async def test_what_is_recorded_is_found_and_ends_what_it_says_it_ends(graph: Gr
     assert facts(second) == {"Ada sleeps at night again": True, "Ada studies owls at night": False}
 
 
-async def test_an_episode_may_be_looked_at_in_vain_for_ever_beside_others_that_are_not(graph: Graph, sim: Simulator) -> None:
+async def test_an_episode_may_be_looked_at_in_vain_for_ever_beside_others_that_are_not(graph: Reader, sim: Simulator) -> None:
     sim.odd_extraction("prose", times=None, match="poison")
     poison = told("Alice drinks poison.")
     for _ in range(2):
