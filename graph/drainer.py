@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 MAX_TRIES = 5
 AT_ONCE = 4
 IDLE_SECONDS = 60.0
-PAUSE_SECONDS = 4.0
+PAUSE_SECONDS = 3.0
 """Before the first try is repeated; before each further one twice as long."""
 _LONGEST_REASON = 500
 _LOOK_SECONDS = 0.25
@@ -63,6 +63,7 @@ class Drainer:
         self._inbox, self._open_graph = inbox, open_graph
         self._idle_s, self._max_tries, self._pause_s = idle_s, max_tries, pause_s
         self._scrub = scrub
+        self._rest_until = 0.0
         self._graph: Remembering | None = None
         self._generation = 0
         """The number of the graph that is open."""
@@ -119,6 +120,8 @@ class Drainer:
     async def _start_next(self, target: int) -> bool:
         """Start looking at as many episodes as may be looked at now; whether there was one."""
         is_any = False
+        if asyncio.get_running_loop().time() < self._rest_until:
+            return False
         while len(self._running) < AT_ONCE and await self._inbox.due_in() == 0:
             graph = await self._opened(target)
             episode = await self._inbox.claim(busy=self._running.keys())
@@ -159,6 +162,8 @@ class Drainer:
             await self._inbox.postpone(episode.uuid, self._scrub(reason)[:_LONGEST_REASON], _LONGEST_WAIT, counted=False)
         else:
             after = self._pause(episode) if error.retry_after is None else error.retry_after
+            if error.retryable:  # it is not this episode's fault, and the next one would fare no better
+                self._rest_until = asyncio.get_running_loop().time() + min(after, _LONGEST_WAIT)
             await self._again(episode, reason, after, is_final=not error.retryable)
 
     def _pause(self, episode: Episode) -> float:

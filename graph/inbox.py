@@ -158,12 +158,15 @@ class Inbox:
         return await self.database.run(again, write=True)
 
     async def claim(self, busy: Collection[str] = ()) -> Episode | None:
-        """Return the next episode, running now: the oldest that is first in its group and none of these groups'."""
+        """Return the next episode, running now: the oldest of a group that is none of these and has none running.
+
+        One that was put off is passed by the others of its group: when it is read later, what it says is still known to be older.
+        """
         now = stamp(self._clock())
 
         def take(sql: Sql) -> Episode | None:
-            firsts = "SELECT min(n) FROM episodes WHERE state IN ('queued', 'running') GROUP BY group_id"
-            due = f"n IN ({firsts}) AND state = 'queued' AND not_before <= ?"
+            firsts = "SELECT min(n) FROM episodes WHERE state = 'queued' AND not_before <= ? GROUP BY group_id"
+            due = f"n IN ({firsts}) AND group_id NOT IN (SELECT group_id FROM episodes WHERE state = 'running')"  # noqa: S608
             rows = sql.execute(f"SELECT {_EPISODE} FROM episodes WHERE {due} ORDER BY n", (now,)).fetchall()  # noqa: S608
             for found in map(_episode, rows):
                 if found.group_id not in busy:
