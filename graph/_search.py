@@ -75,7 +75,12 @@ class Search:
             of_facts[fact] = max(of_facts.get(fact, 0.0), score)
         facts = self._best(of_facts)
         told = {one.uuid for fact in facts for one in fact.told}
-        return Findings(facts=tuple(self._with_excerpts(facts)), episodes=tuple(self._episodes(of_notes, told)))
+        episodes = self._episodes(of_notes, told)
+        best = max((one.score for one in (*facts, *episodes)), default=0.0) or 1.0
+        return Findings(
+            facts=tuple(one.model_copy(update={"score": _rounded(one.score / best)}) for one in self._with_excerpts(facts)),
+            episodes=tuple(one.model_copy(update={"score": _rounded(one.score / best)}) for one in episodes),
+        )
 
     def _matching(self, statement: str, words: str) -> dict[str, float]:
         return dict(self._sql.execute(statement, (words,)).fetchall())
@@ -126,7 +131,7 @@ class Search:
 
         best = sorted(scores, key=place)[: self._wanted.limit]
         found = _rows.facts(self._sql, best, self._now)
-        return [found[uuid].model_copy(update={"score": round(scores[uuid], 4)}) for uuid in best]
+        return [found[uuid].model_copy(update={"score": scores[uuid]}) for uuid in best]
 
     def _may_be_read(self, note: str) -> bool:
         """Tell whether a note's own words are shown: not when they say what is no longer true, unless that is wanted."""
@@ -156,6 +161,11 @@ class Search:
         fit = sorted((note for note in rest if scores[note] > 0 and self._may_be_read(note)), key=lambda note: -scores[note])
         rows = _rows.episodes(self._sql, fit[: self._wanted.limit])
         return [
-            FoundEpisode(episode=rows[note], superseded=note in self._stale, score=round(scores[note], 4))
+            FoundEpisode(episode=rows[note], superseded=note in self._stale, score=scores[note])
             for note in fit[: self._wanted.limit]
         ]
+
+
+def _rounded(score: float) -> float:
+    """Return a score, of which the best is 1, in a few digits."""
+    return float(f"{score:.4g}")

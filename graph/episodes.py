@@ -106,7 +106,7 @@ class Told(Frozen):
 class FoundFact(Frozen):
     """A fact as it is found: with the names of both ends, whether it is no longer true, and the episodes that say it, oldest first.
 
-    `score` is for the order within one search alone.
+    `score` is for the order within one search alone, of which the best has 1.
     """
 
     fact: Fact

@@ -27,34 +27,34 @@ _PASSAGE = 1_500
 
 
 class Source(Frozen):
-    """Where a fact comes from."""
+    """Where a fact comes from; `excerpt` is what was said, with the first fact of each episode."""
 
-    episode: str
     name: str
     created_at: str
     source: str
     source_description: Annotated[str, OmitEmpty] = ""
+    excerpt: Annotated[str, OmitEmpty] = ""
 
 
 class FactShown(Result):
-    """One fact. `episodes` are the uuids of those that say it, `sources` the same with name and time."""
+    """One fact. `episodes` are the uuids of those that say it, `sources` the same with name, time and words."""
 
     uuid: str
     fact: str
     name: str
     source_node: str
     target_node: str
-    source_node_uuid: str
-    target_node_uuid: str
+    source_node_uuid: Annotated[str | None, OmitNone] = None
+    target_node_uuid: Annotated[str | None, OmitNone] = None
     valid_at: str | None
     invalid_at: str | None
     expired_at: str | None
     superseded: bool
     episodes: tuple[str, ...]
     sources: tuple[Source, ...]
-    score: float
-    group_id: str
-    created_at: str
+    score: Annotated[float | None, OmitNone] = None
+    group_id: Annotated[str | None, OmitNone] = None
+    created_at: Annotated[str | None, OmitNone] = None
 
 
 class EpisodeShown(Frozen):
@@ -115,36 +115,34 @@ class Done(Result):
     message: str
 
 
-def fact_shown(found: FoundFact) -> FactShown:
-    """Return a fact as it is shown."""
+def fact_shown(found: FoundFact, *, alone: bool = False) -> FactShown:
+    """Return a fact as it is shown: among others without what costs a model's context most and helps it least."""
     fact = found.fact
+    more = {"group_id": fact.group_id, "created_at": fact.created_at, "source_node_uuid": fact.source, "target_node_uuid": fact.target}
     return FactShown(
         uuid=fact.uuid,
         fact=whole(fact.fact),
         name=fact.name,
         source_node=whole(found.source_name),
         target_node=whole(found.target_name),
-        source_node_uuid=fact.source,
-        target_node_uuid=fact.target,
         valid_at=fact.valid_at,
         invalid_at=fact.invalid_at,
         expired_at=fact.expired_at,
         superseded=found.superseded,
         episodes=fact.episodes,
         sources=tuple(map(_source, found.told)),
-        score=found.score,
-        group_id=fact.group_id,
-        created_at=fact.created_at,
+        score=None if alone else found.score,
+        **(more if alone else {}),
     )
 
 
 def _source(told: Told) -> Source:
     return Source(
-        episode=told.uuid,
         name=whole(told.name),
         created_at=told.created_at,
         source=told.source,
         source_description=whole(told.source_description),
+        excerpt=whole(told.excerpt),
     )
 
 

@@ -63,4 +63,4 @@ async def search_nodes(
 @tool(title="One fact that is remembered", read_only=True, idempotent=True)
 async def get_entity_edge(call: Call, uuid: str) -> FactShown:
     """Show one fact of the memory by its uuid."""
-    return memories.fact_shown(await call.app.memory().fact(uuid))
+    return memories.fact_shown(await call.app.memory().fact(uuid), alone=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from mcp.types import CallToolResult, TextContent
 
 from conversation.messages import Event
 from conversation.threads import ThreadStore
+from graph.memory import Memory
 from memory.health import HealthRecord
 from memory.in_process import InProcessThreadStore
 from providers.base import Call, ModelInfo, ProviderSpec
@@ -71,6 +73,7 @@ class House:
         roles: RoleBook | None = None,
         models: Mapping[str, Sequence[ModelInfo]] | None = None,
         aliases: Mapping[str, Sequence[str]] | None = None,
+        memory: Callable[[], Memory] | None = None,
     ) -> None:
         self.upstreams = {name: Upstream(name, f"I am {name}") for name in MODELS}
         self.health = HealthRecord()
@@ -100,6 +103,8 @@ class House:
             limits=limits or Limits(),
             roles=roles or RoleBook(),
         )
+        if memory is not None:
+            self.app = replace(self.app, memory=memory)
         self.server = build_server(self.app)
 
     def client(self, mode: str = "legacy") -> Client:
