@@ -96,6 +96,10 @@ class Watch:
         self._look_s = look_s
         self._task: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
+        self.looks = 0
+        """How often it was looked."""
+        self.is_quiet = False
+        """Whether there was nothing to do when it was looked last."""
         self._starts = 0
         """In a row, without a drainer being seen."""
         self._not_before = 0.0
@@ -125,8 +129,11 @@ class Watch:
                 seen = now
                 with suppress(StoreError, OSError):  # what is wrong with the store is told to those who use it
                     due = await self._looked()
+                self.is_quiet = due is None
+            self.looks += 1
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), self._look_s * random.uniform(0.75, 1.25))  # noqa: S311 - parts the windows
+                async with asyncio.timeout(self._look_s * random.uniform(0.75, 1.25)):  # noqa: S311 - parts the windows
+                    await self._hurry.wait()
             self._hurry.clear()
 
     async def _looked(self) -> float | None:

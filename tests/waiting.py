@@ -23,3 +23,11 @@ def until(true: Callable[[], bool], what: str = "it") -> None:
     while not true():
         assert time.monotonic() < end, f"{what} did not come about in {PATIENCE:g} s"
         threading.Event().wait(0.05)
+
+
+async def auntil(true: Callable[[], bool], what: str = "it") -> None:
+    """Wait for what becomes true in another task."""
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end, f"{what} did not come about in {PATIENCE:g} s"
+        await a_while(0.01)
