@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cli.environment import NOT_USED_YET, no_use
 from cli.output import WrongUse, did_you_mean
 from cli.reading import read_text
 from providers.catalogue import AUTO
@@ -75,6 +74,8 @@ class MemorySection(Section):
     graph_url: str | None = None
     embedding_model: str | None = None
     extraction_model: str | None = None
+    extraction_small_model: str | None = None
+    remember_threads: bool | None = None
 
 
 class RolesSection(Section):
@@ -100,11 +101,6 @@ class FileConfig(Section):
             if value is not None:
                 found[name] = ",".join(cast("list[str]", value)) if isinstance(value, list) else str(value)
         return found
-
-    def not_used_yet(self) -> list[str]:
-        """Return a line for each setting that changes nothing in this version."""
-        told = ((section, key, name) for (section, key), name in VARIABLE_OF.items() if name in NOT_USED_YET)
-        return [no_use(name, f"[{section}] {key}") for section, key, name in told if getattr(getattr(self, section), key)]
 
     def alias_targets(self) -> dict[str, tuple[str, ...]]:
         """Return the user's aliases, each with the names it stands for."""
@@ -132,6 +128,8 @@ VARIABLE_OF: Mapping[tuple[str, str], str] = {
     ("memory", "graph_url"): "PARLEY_GRAPH_URL",
     ("memory", "embedding_model"): "PARLEY_EMBEDDING_MODEL",
     ("memory", "extraction_model"): "PARLEY_EXTRACTION_MODEL",
+    ("memory", "extraction_small_model"): "PARLEY_EXTRACTION_SMALL_MODEL",
+    ("memory", "remember_threads"): "PARLEY_REMEMBER_THREADS",
 }
 
 

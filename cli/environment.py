@@ -93,10 +93,12 @@ VARIABLES: tuple[Variable, ...] = (
         ("PARLEY_ADAPTER", "", "native relays where an upstream speaks Messages; litellm translates always (serve: litellm, up: native)"),
     ),
     *_rows(
-        "not used yet",
-        ("PARLEY_GRAPH_URL", "", "graph database (embedded)"),
-        ("PARLEY_EMBEDDING_MODEL", "", "model for memory (lexical)"),
-        ("PARLEY_EXTRACTION_MODEL", "", "model for memory (the chain's cheap ones)"),
+        "memory",
+        ("PARLEY_GRAPH_URL", "", "neo4j://... or falkor://...: the graph of what is remembered (embedded, in PARLEY_HOME)"),
+        ("PARLEY_EMBEDDING_MODEL", "", "provider/model that makes vectors, to search by meaning too (by words alone)"),
+        ("PARLEY_EXTRACTION_MODEL", "", "model that finds facts in what is told (the chain's cheap ones)"),
+        ("PARLEY_EXTRACTION_SMALL_MODEL", "", "model for what asks less of one (PARLEY_EXTRACTION_MODEL)"),
+        ("PARLEY_REMEMBER_THREADS", "", "true: threads that nobody went on with for half an hour are remembered (false)"),
     ),
     *_rows(
         "network",
@@ -107,7 +109,6 @@ VARIABLES: tuple[Variable, ...] = (
     ),
 )
 NAMES = frozenset(variable.name for variable in VARIABLES)
-NOT_USED_YET = frozenset(variable.name for variable in VARIABLES if variable.group == "not used yet")
 _OF_PROVIDERS = frozenset(variable.name for variable in VARIABLES if variable.group in ("vertex", "github_models", "openrouter"))
 
 
@@ -201,17 +202,7 @@ def unknown_names(env: Mapping[str, str]) -> list[str]:
     return sorted(name for name in env if name.startswith("PARLEY_") and name not in NAMES)
 
 
-def not_used_yet(env: Mapping[str, str]) -> list[str]:
-    """Return a line for each variable that is set to something and changes nothing in this version."""
-    return [no_use(row.name, row.name) for row in VARIABLES if row.name in NOT_USED_YET and row.name in env]
-
-
-def no_use(variable: str, setting: str) -> str:
-    """Return what to say of a variable that changes nothing in this version, under the name it was set by."""
-    return f"{setting} is set, but nothing uses it yet: there is no long-term memory in this version"
-
-
-def template(groups: Iterable[str] = ("vertex", "github_models", "openrouter", "parley", "shims", "network", "not used yet")) -> str:
+def template(groups: Iterable[str] = ("vertex", "github_models", "openrouter", "parley", "shims", "memory", "network")) -> str:
     """Return an env file to fill in; what is commented out shows the default or none."""
     blocks: list[str] = []
     for group in groups:

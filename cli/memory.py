@@ -13,9 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conversation.errors import MemoryUnavailable
+from conversation.errors import InvalidInput, MemoryUnavailable, ParleyError
 
 if TYPE_CHECKING:
+    from conversation.threads import ThreadStore
     from graph.config import GraphConfig
     from graph.inbox import Inbox
     from graph.memory import Memory
@@ -24,14 +25,17 @@ if TYPE_CHECKING:
 _TAKEN_SECONDS = 3.0
 """How long a drainer waits for the lock: others look for a moment whether it is held."""
 _FIRST_LOOK_SECONDS = 3.0
+_THREADS_SECONDS = 60.0
+"""How often it is looked for threads that have come to rest."""
 
 
 class MemoryDoor:
     """Opens the memory on first use: until then nothing of it is imported, and no file is made."""
 
-    def __init__(self, env: Mapping[str, str], home: Path, workspace: str, unread: Callable[[], str]) -> None:
+    def __init__(self, env: Mapping[str, str], home: Path, workspace: str, unread: Callable[[], str], threads: ThreadStore) -> None:
         """Raises InvalidInput for a setting that makes no sense."""
-        self._env, self._home, self._workspace, self._unread = env, home, workspace, unread
+        self._env, self._home, self._workspace, self._unread, self._threads = env, home, workspace, unread, threads
+        self._remembers_threads = _is_true(env, "PARLEY_REMEMBER_THREADS")
         self._memory: Memory | None = None
         if env.get("PARLEY_GRAPH_URL"):
             graph_config(env, home)
@@ -58,11 +62,30 @@ class MemoryDoor:
         await asyncio.sleep(_FIRST_LOOK_SECONDS)
         if os.path.exists(self._home / "memory.db"):
             self().watch()
+        if self._remembers_threads:
+            await self._remember_threads()
+
+    async def _remember_threads(self) -> None:
+        from graph.finished import Finished
+
+        finished = Finished(self._threads, self(), self._workspace)
+        while True:
+            with suppress(ParleyError):  # a store that is away for now; what is wrong with it is told to those who use it
+                await finished.tell()
+            await asyncio.sleep(_THREADS_SECONDS)
 
     async def aclose(self) -> None:
         """Close what is open."""
         if self._memory is not None:
             await self._memory.aclose()
+
+
+def _is_true(env: Mapping[str, str], name: str) -> bool:
+    """Return a switch. Raises InvalidInput for what is neither on nor off."""
+    text = env.get(name, "").strip().lower()
+    if text not in ("", "0", "1", "true", "false", "yes", "no", "on", "off"):
+        raise InvalidInput(f"{name} is neither true nor false.", hint="Set it to true, or leave it out.")
+    return text in ("1", "true", "yes", "on")
 
 
 def graph_config(env: Mapping[str, str], home: Path) -> GraphConfig:

@@ -161,7 +161,7 @@ def build_app(env: Mapping[str, str], *, workspace: Path, adapter: str = "litell
     stores = _stores(memory)
     health = HealthRecord(settings.breaker_failures, settings.breaker_open_seconds, keeper=stores.keeper, realms=realms)
     budget = Budget(stores.ledger, settings.daily_budget_usd)
-    door = _checked(lambda: MemoryDoor(env, home, str(workspace), lambda: _unread(catalogue)))
+    door = _checked(lambda: MemoryDoor(env, home, str(workspace), lambda: _unread(catalogue), stores.threads))
     limits = Limits(max_window_tokens=file.threads.max_tokens if file else None)
     files = FileReader(workspace, workspace_roots(env), limits=limits)
     return App(
@@ -237,12 +237,6 @@ def config_path(env: Mapping[str, str], home: Path) -> Path | None:
         return _expanded(named)
     path = home / "parley.toml"
     return path if os.path.isfile(path) else None  # Path.is_file raises where a folder is closed
-
-
-def unused_in_file(env: Mapping[str, str], home: Path) -> list[str]:
-    """Return a line for each setting of the parley.toml that counts that changes nothing in this version. Raises WrongUse."""
-    path = config_path(env, home)
-    return [] if path is None else [f"{path}: {line}" for line in _load(path).not_used_yet()]
 
 
 def working_folder(env: Mapping[str, str]) -> Path:

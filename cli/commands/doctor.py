@@ -15,7 +15,7 @@ from cli.backups import told
 from cli.commands.config import console_script
 from cli.commands.version import PACKAGES, packages
 from cli.context import Context, parley_version
-from cli.environment import NAMES, not_used_yet, unknown_names
+from cli.environment import NAMES, unknown_names
 from cli.log import configure_logging
 from cli.output import Failed, WrongUse, did_you_mean, put, put_json, table
 from conversation.errors import ParleyError
@@ -80,14 +80,12 @@ def _installation() -> Iterator[Check]:
 def _environment(env: Mapping[str, str]) -> Iterator[Check]:
     for name in unknown_names(env):
         yield Check("environment", "warning", f"{name} is set, but nothing reads it{did_you_mean(name, NAMES)}")
-    for line in not_used_yet(env):
-        yield Check("environment", "warning", line)
 
 
 def _configured(env: Mapping[str, str]) -> Iterator[Check]:
     """What depends on the settings; a wrong one is the only finding then."""
     from cli.commands.serve import check_serving
-    from cli.wire import build_app, close_app, config_path, unused_in_file, working_folder
+    from cli.wire import build_app, close_app, config_path, working_folder
     from providers.proxies import Proxies
 
     try:
@@ -99,8 +97,6 @@ def _configured(env: Mapping[str, str]) -> Iterator[Check]:
         return
     file = config_path(env, Path(app.home))
     yield Check("configuration", "ok", f"{file} and the environment" if file else "the environment; there is no parley.toml")
-    for line in unused_in_file(env, Path(app.home)):
-        yield Check("configuration", "warning", line)
     for line in Proxies.from_env(env).ignored:
         yield Check("proxy", "warning", line)
 

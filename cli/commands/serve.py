@@ -9,11 +9,10 @@ import logging
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.context import Context
-from cli.environment import not_used_yet, secrets, unknown_names
+from cli.environment import secrets, unknown_names
 from cli.log import configure_logging
 from cli.output import Failed, WrongUse, did_you_mean, say
 
@@ -55,12 +54,12 @@ def _parser(context: Context) -> argparse.ArgumentParser:
 
 
 def _built(env: Mapping[str, str], enabled: Sequence[str]) -> tuple[App, Server[Any]]:
-    from cli.wire import build_app, unused_in_file, working_folder
+    from cli.wire import build_app, working_folder
     from providers.proxies import Proxies
     from tools.mcp import build_server
 
     app = build_app(env, workspace=working_folder(env))
-    for line in (*Proxies.from_env(env).ignored, *unused_in_file(env, Path(app.home))):
+    for line in Proxies.from_env(env).ignored:
         _log.warning("%s", line)
     return app, build_server(app, enabled)
 
@@ -158,8 +157,6 @@ def check_bindable(host: str, token: str | None, setting: str) -> None:
 def _warn_of_settings(env: Mapping[str, str]) -> None:
     for name in unknown_names(env):
         _log.warning("the environment has %s, which nothing reads", name)
-    for line in not_used_yet(env):
-        _log.warning("%s", line)
 
 
 def _port(text: str) -> int:

@@ -77,13 +77,14 @@ def test_settings_with_a_variable_come_out_under_its_name(tmp_path: Path) -> Non
     }
 
 
-def test_what_changes_nothing_yet_is_told_by_its_place(tmp_path: Path) -> None:
-    memory = "[memory]\ngraph_url = 'neo4j://x'\nextraction_model = ''\n"
-    assert loaded(tmp_path, WHOLE).not_used_yet() == [
-        "[memory] embedding_model is set, but nothing uses it yet: there is no long-term memory in this version"
-    ]
-    assert [line.split(" is ")[0] for line in loaded(tmp_path, memory).not_used_yet()] == ["[memory] graph_url"]
-    assert loaded(tmp_path, "[memory]\n").not_used_yet() == []
+def test_all_of_the_memory_has_a_variable(tmp_path: Path) -> None:
+    memory = "[memory]\ngraph_url = 'neo4j://x'\nextraction_model = 'a'\nextraction_small_model = 'b'\nremember_threads = true\n"
+    assert loaded(tmp_path, memory).variables() == {
+        "PARLEY_GRAPH_URL": "neo4j://x",
+        "PARLEY_EXTRACTION_MODEL": "a",
+        "PARLEY_EXTRACTION_SMALL_MODEL": "b",
+        "PARLEY_REMEMBER_THREADS": "True",
+    }
 
 
 def test_models_come_out_as_fields_of_model_infos(tmp_path: Path) -> None:

@@ -87,17 +87,9 @@ def test_a_misspelt_variable_is_a_warning(here: Here, keys: dict[str, str]) -> N
     assert check["detail"] == "PARLEY_CHIAN is set, but nothing reads it; did you mean 'PARLEY_CHAIN'?"
 
 
-def test_what_nothing_uses_yet_is_not_passed_over_in_silence(here: Here, keys: dict[str, str]) -> None:
-    detail = examined(here, {**keys, "PARLEY_GRAPH_URL": "8081"}, 0)["environment"]["detail"]
-    assert detail.startswith("PARLEY_GRAPH_URL is set, but nothing uses it yet") and "no long-term memory" in detail
-
-
-def test_what_parley_toml_sets_in_vain_is_not_passed_over_either(here: Here, keys: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "p.toml").write_text('[memory]\nembedding_model = "x/y"\n')
-    status, out, _ = here("doctor", "--json", env={**keys, "PARLEY_CONFIG": "p.toml"})
-    rows = [(check["status"], check["detail"]) for check in json.loads(out)["checks"] if check["name"] == "configuration"]
-    unused = "p.toml: [memory] embedding_model is set, but nothing uses it yet: there is no long-term memory in this version"
-    assert (status, rows) == (0, [("ok", "p.toml and the environment"), ("warning", unused)])
+def test_an_address_that_is_no_graph_databases_is_found(here: Here, keys: dict[str, str]) -> None:
+    check = examined(here, {**keys, "PARLEY_GRAPH_URL": "8081"}, 1)["configuration"]
+    assert check["status"] == "broken" and check["detail"].startswith("PARLEY_GRAPH_URL is not the address of a graph database")
 
 
 def test_a_proxy_that_cannot_be_used_is_not_passed_over_in_silence(here: Here, keys: dict[str, str]) -> None:

@@ -13,7 +13,6 @@ from cli.environment import (
     VARIABLES,
     is_unset,
     load_environment,
-    not_used_yet,
     parse_line,
     read_env_file,
     secrets,
@@ -155,23 +154,16 @@ def test_the_template_files_name_every_variable_that_does_something() -> None:
     files = sorted((ROOT / "config").glob("*.env.template"))
     assert len(files) == 4
     named = [name for file in files for name in re.findall(r"^#?([A-Z][A-Z0-9_]+)=", file.read_text(), re.MULTILINE)]
-    assert sorted(named) == sorted(variable.name for variable in VARIABLES if variable.group != "not used yet")
+    assert sorted(named) == sorted(variable.name for variable in VARIABLES)
 
 
 def test_every_variable_that_the_code_reads_is_printed() -> None:
-    sources = [path for folder in ("cli", "gateway", "memory", "providers", "tools") for path in (ROOT / folder).rglob("*.py")]
+    sources = [path for folder in ("cli", "gateway", "graph", "memory", "providers", "tools") for path in (ROOT / folder).rglob("*.py")]
     texts = [path.read_text() for path in sources if path.name != "environment.py"]
     ours = r"(?:PARLEY|REDIS|GOOGLE|CLOUDSDK|VERTEX|GITHUB|OPENROUTER)_[A-Z_]*[A-Z]"
     named = {name for text in texts for name in re.findall(rf'"({ours})"', text)}
     assert {"PARLEY_HOME", "CLOUDSDK_CONFIG", "GITHUB_TOKEN"} <= named <= NAMES
     assert all(re.search(rf"^#? ?{name}=", template(), re.MULTILINE) for name in named)
-
-
-def test_a_variable_that_does_nothing_yet_is_told_of() -> None:
-    env = {"PARLEY_ADAPTER": "native", "PARLEY_EMBEDDING_MODEL": "x", "PARLEY_CHAIN": "openrouter"}
-    assert not_used_yet(env) == [
-        "PARLEY_EMBEDDING_MODEL is set, but nothing uses it yet: there is no long-term memory in this version"
-    ]
 
 
 def test_a_placeholder_stays_only_where_a_provider_can_say_so(tmp_path: Path) -> None:
