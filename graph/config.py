@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import SecretStr
 
@@ -15,16 +15,73 @@ BACKENDS: Mapping[str, str] = {
     "neo4j": "neo4j", "neo4j+s": "neo4j", "neo4j+ssc": "neo4j", "bolt": "neo4j", "bolt+s": "neo4j", "bolt+ssc": "neo4j",
     "falkor": "falkordb", "falkors": "falkordb",
 }  # fmt: skip
+_PORTS: Mapping[str, int] = {"neo4j": 7687, "falkordb": 6379}
 EMBEDDED = "kuzu"
 LEXICAL = "lexical"
+
+
+class Server(Frozen):
+    """A graph database as PARLEY_GRAPH_URL names it."""
+
+    scheme: str
+    host: str
+    port: int
+    user: str = ""
+    password: SecretStr = SecretStr("")
+    database: str = ""
+    """Of Neo4j; empty is the one called neo4j."""
+
+    @property
+    def backend(self) -> str:
+        """The name of its engine."""
+        return BACKENDS[self.scheme]
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether FalkorDB is spoken to over TLS; for Neo4j its scheme says more."""
+        return self.scheme == "falkors"
+
+    @property
+    def address(self) -> str:
+        """Its address, without user and password."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+    @classmethod
+    def of(cls, url: str) -> Server:
+        """Read an address. Raises InvalidInput, which repeats nothing of it."""
+        example = "neo4j://user:password@127.0.0.1:7687 or falkor://127.0.0.1:6379"
+        parts = _parts(url)
+        if parts is None or not parts.hostname:
+            raise InvalidInput("PARLEY_GRAPH_URL is not the address of a graph database.", hint=f"Write it as {example}, or leave it out.")
+        backend, database = BACKENDS[parts.scheme], unquote(parts.path.strip("/"))
+        if parts.query or parts.fragment or (database and backend != "neo4j"):
+            raise InvalidInput("PARLEY_GRAPH_URL says more than an address.", hint=f"Write it as {example}; # and ? as %23 and %3F.")
+        return cls(
+            scheme=parts.scheme,
+            host=parts.hostname,
+            port=parts.port or _PORTS[backend],
+            user=unquote(parts.username or ""),
+            password=SecretStr(unquote(parts.password or "")),
+            database=database,
+        )
+
+
+def _parts(url: str) -> SplitResult | None:
+    """Return the parts of an address, None when it is none of a graph database."""
+    try:
+        parts = urlsplit(url)
+        return parts if parts.scheme in BACKENDS and parts.port != 0 else None
+    except ValueError:
+        return None
 
 
 class GraphConfig(Frozen):
     """The settings of the memory of one PARLEY_HOME. Models are names as tools take them; empty leaves the choice to the chain."""
 
     home: Path
-    url: SecretStr | None = None
-    """Of a graph database; None is the embedded one, in `home`."""
+    server: Server | None = None
+    """A graph database; None is the embedded one, in `home`."""
     embedding_model: str = ""
     extraction_model: str = ""
     extraction_small_model: str = ""
@@ -53,7 +110,7 @@ class GraphConfig(Frozen):
     @property
     def backend(self) -> str:
         """The name of the graph's engine."""
-        return EMBEDDED if self.url is None else BACKENDS[urlsplit(self.url.get_secret_value()).scheme]
+        return EMBEDDED if self.server is None else self.server.backend
 
     @property
     def embedding(self) -> str:
@@ -68,24 +125,12 @@ class GraphConfig(Frozen):
     def from_env(cls, env: Mapping[str, str], home: Path) -> GraphConfig:
         """Read PARLEY_GRAPH_URL and the PARLEY_ names of models. Raises InvalidInput; no password is repeated."""
         url = env.get("PARLEY_GRAPH_URL", "").strip()
-        if url:
-            _check(url)
         small = env.get("PARLEY_EXTRACTION_SMALL_MODEL", "").strip()
         return cls(
             home=home,
-            url=SecretStr(url) if url else None,
+            server=Server.of(url) if url else None,
             embedding_model=env.get("PARLEY_EMBEDDING_MODEL", "").strip(),
             extraction_model=env.get("PARLEY_EXTRACTION_MODEL", "").strip(),
             extraction_small_model=small,
         )
 
-
-def _check(url: str) -> None:
-    example = "neo4j://user:password@127.0.0.1:7687 or falkor://127.0.0.1:6379"
-    try:
-        parts = urlsplit(url)
-        known = parts.scheme in BACKENDS and parts.hostname and parts.port != 0
-    except ValueError:
-        known = False
-    if not known:
-        raise InvalidInput("PARLEY_GRAPH_URL is not the address of a graph database.", hint=f"Write it as {example}, or leave it out.")
