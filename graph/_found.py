@@ -34,14 +34,18 @@ def forget_episode(sql: Sql, episode: str) -> None:
         _forget_unless_used(sql, entity)
 
 
-def forget_fact(sql: Sql, fact: str) -> bool:
-    """Remove a fact; False when there is none with this uuid."""
-    rows = sql.execute("SELECT n FROM facts WHERE uuid = ?", (fact,)).fetchall()
-    for row in rows:
+def group_of_fact(sql: Sql, fact: str) -> str | None:
+    """Return the group a fact is in, None when there is none with this uuid."""
+    row = sql.execute("SELECT group_id FROM facts WHERE uuid = ? LIMIT 1", (fact,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def forget_fact(sql: Sql, fact: str) -> None:
+    """Remove a fact, if it is there."""
+    for row in sql.execute("SELECT n FROM facts WHERE uuid = ?", (fact,)).fetchall():
         sql.execute("DELETE FROM facts_fts WHERE rowid = ?", row)
         sql.execute("DELETE FROM facts WHERE n = ?", row)
     sql.execute("DELETE FROM provenance WHERE fact = ?", (fact,))
-    return bool(rows)
 
 
 def forget_groups(sql: Sql, groups: Sequence[str]) -> None:

@@ -1,37 +1,36 @@
-"""Graphiti on its embedded engine: https://github.com/getzep/graphiti. The only importer of graphiti_core; one process opens it at a time.
+"""Graphiti, which makes a graph of what is told: https://github.com/getzep/graphiti. The engine beneath it is a file beside this one.
 
-What is mended here of graphiti-core 0.31 and its driver for Kuzu: the indexes of words it needs and does not make (none is needed: what
-new facts are compared with is found elsewhere), the database name it asks for and does not have, an episode that has to be there before it
-is looked at, what is doubled when one is looked at again, and answers of models that are not what was asked for.
+What is mended here of graphiti-core 0.31: an episode that has to be there before it is looked at, what is doubled when one is looked at
+again, facts that are removed with the first episode that says them though others do too, and answers of models that are not what was
+asked for.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import warnings
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 from graphiti_core import Graphiti
 from graphiti_core.cross_encoder.client import CrossEncoderClient
-from graphiti_core.driver.kuzu_driver import KuzuDriver
-from graphiti_core.driver.search_interface.search_interface import SearchInterface  # pyright: ignore[reportMissingTypeStubs]
+from graphiti_core.driver.driver import GraphDriver
 from graphiti_core.edges import EntityEdge
 from graphiti_core.embedder.client import EmbedderClient
-from graphiti_core.errors import NodeNotFoundError
+from graphiti_core.errors import GroupsEdgesNotFoundError, NodeNotFoundError
 from graphiti_core.llm_client.client import LLMClient
 from graphiti_core.llm_client.config import LLMConfig, ModelSize
 from graphiti_core.nodes import EntityNode, EpisodeType, EpisodicNode
 from graphiti_core.prompts.models import Message
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
+from graph.config import Server
 from graph.episodes import Entity, Episode, Fact, Found
 from graph.extraction import NotAsAsked
 from graph.known import Known
-from graph.vectors import Vectors
 
 log = logging.getLogger(__name__)
 
@@ -108,12 +107,46 @@ class _InOrder(CrossEncoderClient):
         return [(passage, 1.0 / (1 + number)) for number, passage in enumerate(passages)]
 
 
-class _Kuzu(KuzuDriver):
-    def __init__(self, path: Path) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # README says what it means for a user
-            super().__init__(str(path))
-        self._database = ""
+class Engine(Protocol):
+    """A graph database, as Graphiti's drivers for what is in it. What it raises is translated within `speaking`."""
+
+    fact: str
+    """How Cypher finds a fact as e."""
+    fact_of: str
+    """How it finds one as e, with either of its ends as n."""
+
+    async def to_write(self, group_id: str) -> GraphDriver:
+        """Return the driver for a group, with all that writing needs."""
+        ...
+
+    async def to_read(self, group_id: str) -> GraphDriver | None:
+        """Return the driver for a group, None when there cannot be anything of it."""
+        ...
+
+    async def everywhere(self) -> Sequence[GraphDriver]:
+        """Return drivers that together see every group."""
+        ...
+
+    def learn(self, nodes: Iterable[EntityNode], edges: Iterable[EntityEdge]) -> None:
+        """Take note of what was found in an episode."""
+        ...
+
+    def speaking(self) -> AbstractContextManager[None]:
+        """Raise MemoryUnavailable for what goes wrong between us and a server."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+async def rows(driver: GraphDriver, statement: str, **values: object) -> Sequence[Mapping[str, Any]]:
+    """Return what a question in Cypher finds."""
+    found = cast(Any, await driver.execute_query(statement, **values))  # pyright: ignore[reportUnknownMemberType]
+    return [] if found is None else found[0]
+
+
+async def edges(driver: GraphDriver, uuids: Collection[str]) -> list[EntityEdge]:
+    """Return the facts that are there of these."""
+    return cast(list[EntityEdge], await EntityEdge.get_by_uuids(driver, sorted(uuids)))  # pyright: ignore[reportUnknownMemberType]
 
 
 class _Quiet(Graphiti):
@@ -121,136 +154,53 @@ class _Quiet(Graphiti):
         """Tell nobody, whatever the environment says."""
 
 
-class _Candidates(SearchInterface):
-    """What new entities and facts are compared with, found in the read model and among vectors in memory, and not in the graph."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-    known: Known
-    near: float
-    names: Vectors
-    facts: Vectors
-
-    async def edge_fulltext_search(
-        self, driver: Any, query: str, search_filter: Any, group_ids: list[str] | None = None, limit: int = 100
-    ) -> list[EntityEdge]:
-        ends = search_filter.edge_source_node_uuids
-        if ends:  # asked for with a new fact's own ends, for what may be the same fact
-            return self._edges(await self.known.facts_between(ends, limit))
-        return self._edges(await self.known.facts_like(query, group_ids or (), limit))
-
-    async def edge_similarity_search(
-        self,
-        driver: Any,
-        search_vector: list[float],
-        source_node_uuid: str | None,
-        target_node_uuid: str | None,
-        search_filter: Any,
-        group_ids: list[str] | None = None,
-        limit: int = 100,
-        min_score: float = 0.7,
-    ) -> list[EntityEdge]:
-        if search_filter.edge_source_node_uuids:
-            return []
-        return self._edges(await self.known.facts(self.facts.nearest(group_ids or (), search_vector, limit, min(min_score, self.near))))
-
-    async def node_fulltext_search(
-        self, driver: Any, query: str, search_filter: Any, group_ids: list[str] | None = None, limit: int = 100
-    ) -> list[EntityNode]:
-        return self._nodes(await self.known.entities_like(query, group_ids or (), limit))
-
-    async def node_similarity_search(
-        self,
-        driver: Any,
-        search_vector: list[float],
-        search_filter: Any,
-        group_ids: list[str] | None = None,
-        limit: int = 100,
-        min_score: float = 0.7,
-    ) -> list[EntityNode]:
-        return self._nodes(await self.known.entities(self.names.nearest(group_ids or (), search_vector, limit, min_score)))
-
-    def learn(self, nodes: Iterable[EntityNode], edges: Iterable[EntityEdge]) -> None:
-        """Keep the vectors of what was found."""
-        for node in nodes:
-            if node.name_embedding:
-                self.names.put(node.group_id, node.uuid, node.name_embedding)
-        for edge in edges:
-            if edge.fact_embedding:
-                self.facts.put(edge.group_id, edge.uuid, edge.fact_embedding)
-
-    def _edges(self, facts: Iterable[Fact]) -> list[EntityEdge]:
-        return [
-            EntityEdge(
-                uuid=one.uuid,
-                group_id=one.group_id,
-                source_node_uuid=one.source,
-                target_node_uuid=one.target,
-                name=one.name,
-                fact=one.fact,
-                fact_embedding=self.facts.get(one.group_id, one.uuid),
-                created_at=datetime.fromisoformat(one.created_at),
-                valid_at=_time(one.valid_at),
-                invalid_at=_time(one.invalid_at),
-                expired_at=_time(one.expired_at),
-                episodes=list(one.episodes),
-            )
-            for one in facts
-        ]
-
-    def _nodes(self, entities: Iterable[Entity]) -> list[EntityNode]:
-        return [
-            EntityNode(
-                uuid=one.uuid,
-                group_id=one.group_id,
-                name=one.name,
-                name_embedding=self.names.get(one.group_id, one.uuid),
-                labels=["Entity", *one.labels],
-                summary=one.summary,
-                created_at=datetime.fromisoformat(one.created_at),
-            )
-            for one in entities
-        ]
+def graphiti(driver: GraphDriver, ask: Ask, embed: Embed) -> Graphiti:
+    """Return Graphiti over a driver, with our own models."""
+    return _Quiet(graph_driver=driver, llm_client=_Models(ask), embedder=_Embedder(embed), cross_encoder=_InOrder(), max_coroutines=4)
 
 
 class Graph:
-    """A knowledge graph, opened by one process at a time. Its methods raise what models raise, and NotAsAsked."""
+    """A knowledge graph that is written to. Its methods raise what models raise, NotAsAsked, and MemoryUnavailable for a server.
 
-    def __init__(self, driver: _Kuzu, ask: Ask, embed: Embed, candidates: _Candidates) -> None:
-        self._driver, self._candidates = driver, candidates
-        driver.search_interface = candidates
-        self._graphiti = _Quiet(
-            graph_driver=driver, llm_client=_Models(ask), embedder=_Embedder(embed), cross_encoder=_InOrder(), max_coroutines=4
-        )
+    An embedded one is opened by one process at a time.
+    """
+
+    def __init__(self, engine: Engine, ask: Ask, embed: Embed) -> None:
+        self._engine, self._ask, self._embed = engine, ask, embed
+        self._graphitis: dict[GraphDriver, Graphiti] = {}
+        self._begun: set[str] = set()
+        """Episodes of which a try was cut off, or is under way."""
 
     @classmethod
-    async def open(cls, path: Path, ask: Ask, embed: Embed, known: Known, near: float = NEAR_BY_WORDS) -> Graph:
-        """Open the graph in a file, which is made if it is not there.
+    async def open(cls, where: Path | Server, ask: Ask, embed: Embed, known: Known, near: float = NEAR_BY_WORDS) -> Graph:
+        """Open the graph in a file, which is made if it is not there, or of a server. Raises MemoryUnavailable for a server.
 
-        `known` is what the read model has of it; `near`, from which cosine on two facts are compared.
+        `known` is what the read model has of one in a file; `near`, from which cosine on two facts are compared.
         """
-        candidates = _Candidates(known=known, near=near, names=Vectors(), facts=Vectors())
-        graph = cls(_Kuzu(path), ask, embed, candidates)
-        await graph._recall()
-        return graph
+        if isinstance(where, Path):
+            from graph._graphiti_kuzu import Kuzu
 
-    async def _recall(self) -> None:
-        """Read the vectors of all that is there."""
-        for vectors, label, name in (
-            (self._candidates.names, "Entity", "name_embedding"),
-            (self._candidates.facts, "RelatesToNode_", "fact_embedding"),
-        ):
-            rows, _, _ = await self._driver.execute_query(f"MATCH (n:{label}) RETURN n.group_id AS g, n.uuid AS u, n.{name} AS v")
-            for row in rows:
-                if isinstance(row, dict) and row["v"]:
-                    vectors.put(row["g"], row["u"], row["v"])
+            return cls(await Kuzu.open(where, known, near), ask, embed)
+        from graph._graphiti_servers import compare_from, connect
+
+        compare_from(near)
+        return cls(await connect(where), ask, embed)
 
     async def remember(self, episode: Episode) -> Found:
         """Look for the entities and facts in an episode, and return them. Done again, it changes nothing.
 
         What a try that was cut off has left is removed first: nothing else knows of it.
         """
-        if episode.tries > 1:
-            await self.forget_episode(episode.uuid)
+        is_again = episode.tries > 1 or episode.uuid in self._begun
+        if is_again:
+            await self.forget_episode(episode.uuid, episode.group_id)
+        self._begun.add(episode.uuid)
+        with self._engine.speaking():
+            found = await self._remember(episode, await self._engine.to_write(episode.group_id), is_again)
+        self._begun.discard(episode.uuid)
+        return found
+
+    async def _remember(self, episode: Episode, driver: GraphDriver, is_again: bool) -> Found:
         at = datetime.fromisoformat(episode.created_at)
         source = EpisodeType.from_str(episode.source)
         node = EpisodicNode(
@@ -264,8 +214,10 @@ class Graph:
             created_at=at,
             valid_at=at,
         )
-        await node.save(self._driver)
-        results = await self._graphiti.add_episode(
+        await node.save(driver)
+        await rows(driver, "MATCH (e:Episodic {uuid: $uuid})-[m:MENTIONS]->(:Entity) DELETE m", uuid=episode.uuid)
+        ended = await self._ended(driver, episode.group_id) if is_again else ()
+        results = await self._over(driver).add_episode(
             name=episode.name,
             episode_body=episode.body,
             source_description=episode.source_description,
@@ -274,46 +226,76 @@ class Graph:
             group_id=episode.group_id,
             uuid=episode.uuid,
         )
-        self._candidates.learn(results.nodes, results.edges)
+        self._engine.learn(results.nodes, results.edges)
         return Found(
             mentions=tuple(edge.target_node_uuid for edge in results.episodic_edges),
-            entities=tuple(map(_entity, results.nodes)),
-            facts=tuple({edge.uuid: _fact(edge) for edge in results.edges}.values()),
+            entities=tuple(map(as_entity, results.nodes)),
+            facts=tuple({edge.uuid: as_fact(edge) for edge in (*ended, *results.edges)}.values()),
         )
 
-    async def forget_episode(self, uuid: str) -> None:
-        """Remove an episode with what it alone says; nothing happens when it is not there."""
+    async def _ended(self, driver: GraphDriver, group_id: str) -> list[EntityEdge]:
+        """Return the facts that have ended: a try that was cut off may have ended some of them, and is not told again which."""
         try:
-            await self._graphiti.remove_episode(uuid)
-        except NodeNotFoundError:
-            log.debug("the graph has no episode %s", uuid)
+            return [edge for edge in await EntityEdge.get_by_group_ids(driver, [group_id]) if edge.expired_at is not None]
+        except GroupsEdgesNotFoundError:
+            return []
 
-    async def forget_fact(self, uuid: str) -> None:
+    async def forget_episode(self, uuid: str, group_id: str) -> None:
+        """Remove an episode with what it alone says; nothing happens when it is not there."""
+        with self._engine.speaking():
+            driver = await self._engine.to_read(group_id)
+            if driver is None:
+                return
+            try:
+                episode = await EpisodicNode.get_by_uuid(driver, uuid)
+            except NodeNotFoundError:
+                log.debug("the graph has no episode %s", uuid)
+                return
+            for edge in await edges(driver, episode.entity_edges):
+                others = [one for one in edge.episodes if one != uuid]
+                if others and len(others) < len(edge.episodes):
+                    statement = f"MATCH {self._engine.fact} WHERE e.uuid = $uuid SET e.episodes = $episodes"
+                    await rows(driver, statement, uuid=edge.uuid, episodes=others)
+            await self._over(driver).remove_episode(uuid)
+
+    async def forget_fact(self, uuid: str, group_id: str) -> None:
         """Remove a fact, if it is there."""
-        await EntityEdge.delete_by_uuids(self._driver, [uuid])
+        with self._engine.speaking():
+            driver = await self._engine.to_read(group_id)
+            if driver is not None:
+                await EntityEdge.delete_by_uuids(driver, [uuid])
 
     async def forget_group(self, group_id: str) -> None:
         """Remove all that is in a group."""
-        await self._driver.graph_ops.clear_data(self._driver, [group_id])
+        with self._engine.speaking():
+            driver = await self._engine.to_read(group_id)
+            if driver is not None and driver.graph_ops is not None:
+                await driver.graph_ops.clear_data(driver, [group_id])
 
     async def aclose(self) -> None:
-        """Let go of the file."""
-        self._driver.client.close()
-        self._driver.db.close()
+        """Let go of the engine."""
+        await self._engine.aclose()
+
+    def _over(self, driver: GraphDriver) -> Graphiti:
+        if driver not in self._graphitis:
+            self._graphitis[driver] = graphiti(driver, self._ask, self._embed)
+        return self._graphitis[driver]
 
 
-def _entity(node: EntityNode) -> Entity:
+def as_entity(node: EntityNode) -> Entity:
+    """Return an entity as we know it."""
     return Entity(
         uuid=node.uuid,
         group_id=node.group_id,
         name=node.name,
-        created_at=_stamp(node.created_at) or "",
+        created_at=as_stamp(node.created_at) or "",
         labels=tuple(label for label in node.labels if label != "Entity"),
         summary=node.summary,
     )
 
 
-def _fact(edge: EntityEdge) -> Fact:
+def as_fact(edge: EntityEdge) -> Fact:
+    """Return a fact as we know it."""
     return Fact(
         uuid=edge.uuid,
         group_id=edge.group_id,
@@ -321,19 +303,15 @@ def _fact(edge: EntityEdge) -> Fact:
         target=edge.target_node_uuid,
         name=edge.name,
         fact=edge.fact,
-        created_at=_stamp(edge.created_at) or "",
-        valid_at=_stamp(edge.valid_at),
-        invalid_at=_stamp(edge.invalid_at),
-        expired_at=_stamp(edge.expired_at),
+        created_at=as_stamp(edge.created_at) or "",
+        valid_at=as_stamp(edge.valid_at),
+        invalid_at=as_stamp(edge.invalid_at),
+        expired_at=as_stamp(edge.expired_at),
         episodes=tuple(edge.episodes),
     )
 
 
-def _time(at: str | None) -> datetime | None:
-    return None if at is None else datetime.fromisoformat(at)
-
-
-def _stamp(at: datetime | None) -> str | None:
+def as_stamp(at: datetime | None) -> str | None:
     """Return a time, ISO 8601 in UTC; one without a zone is in UTC."""
     if at is None:
         return None

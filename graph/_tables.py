@@ -87,11 +87,12 @@ INSERT INTO facts_fts(facts_fts, rank) VALUES ('secure-delete', 1);
 CREATE VIRTUAL TABLE entities_fts USING fts5(name, summary, scope, tokenize = "porter unicode61 remove_diacritics 2");
 INSERT INTO entities_fts(entities_fts, rank) VALUES ('secure-delete', 1);
 
--- What was deleted here and has still to be deleted in the graph.
+-- What was deleted here and has still to be deleted in the graph, which is another one for each group with some engines.
 CREATE TABLE removals (
     n INTEGER PRIMARY KEY,
     kind TEXT NOT NULL CHECK (kind IN ('episode', 'fact', 'group')),
     name TEXT NOT NULL,
+    group_id TEXT NOT NULL,
     UNIQUE (kind, name)
 ) STRICT;
 -- generation: the graph that is searched; building: the one that is made anew; made:N: what the graph N was made with.

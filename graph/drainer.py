@@ -11,11 +11,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from conversation.errors import ParleyError
+from conversation.errors import MemoryUnavailable, ParleyError
 from conversation.scrub import scrub, where
 from graph.episodes import Episode, Found
 from graph.extraction import NotAsAsked, can_wait
-from graph.inbox import Inbox
+from graph.inbox import Inbox, Removal
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,8 @@ PAUSE_SECONDS = 3.0
 _LONGEST_REASON = 500
 _LOOK_SECONDS = 0.25
 _LONGEST_WAIT = 300.0
+_AWAY_SECONDS = 15.0
+"""Before a graph database that is away is asked again."""
 
 
 class Remembering(Protocol):
@@ -36,8 +38,8 @@ class Remembering(Protocol):
         """Look for the entities and facts in an episode. Done again, it changes nothing. Raises whatever goes wrong."""
         ...
 
-    async def forget_episode(self, uuid: str) -> None: ...
-    async def forget_fact(self, uuid: str) -> None: ...
+    async def forget_episode(self, uuid: str, group_id: str) -> None: ...
+    async def forget_fact(self, uuid: str, group_id: str) -> None: ...
     async def forget_group(self, group_id: str) -> None: ...
     async def aclose(self) -> None: ...
 
@@ -105,11 +107,17 @@ class Drainer:
             if self._running:
                 return True
             await self._turn_to(target)
-            for number, kind, name in removals:
-                graph = await self._opened(target)
-                await {"episode": graph.forget_episode, "fact": graph.forget_fact, "group": graph.forget_group}[kind](name)
-                await self._inbox.removed(number)
+            for removal in removals:
+                await self._remove(await self._opened(target), removal)
         return await self._start_next(target) or await self._inbox.built()
+
+    async def _remove(self, graph: Remembering, removal: Removal) -> None:
+        number, kind, name, group_id = removal
+        if kind == "group":
+            await graph.forget_group(name)
+        else:
+            await (graph.forget_episode if kind == "episode" else graph.forget_fact)(name, group_id)
+        await self._inbox.removed(number)
 
     async def _turn_to(self, generation: int) -> None:
         """Close the graph that is open, unless it is the one of that number."""
@@ -154,11 +162,15 @@ class Drainer:
             log.warning("episode %s: %s at %s", episode.uuid, type(error).__name__, where(error))
             await self._again(episode, f"{type(error).__name__}: {error}", self._pause(episode))
         else:
-            await self._inbox.done(episode.uuid, found, generation)
+            await self._inbox.done(episode.uuid, found, generation, episode.group_id)
 
     async def _put_off(self, episode: Episode, error: ParleyError) -> None:
         reason = f"{error.message} {error.hint}".rstrip()
-        if can_wait(error):
+        if isinstance(error, MemoryUnavailable) and error.retryable:
+            await self._inbox.postpone(episode.uuid, self._scrub(reason)[:_LONGEST_REASON], _AWAY_SECONDS, counted=False)
+        elif isinstance(error, MemoryUnavailable):  # what the database objects to may be this one episode
+            await self._again(episode, reason, self._pause(episode))
+        elif can_wait(error):
             await self._inbox.postpone(episode.uuid, self._scrub(reason)[:_LONGEST_REASON], _LONGEST_WAIT, counted=False)
         else:
             after = self._pause(episode) if error.retry_after is None else error.retry_after

@@ -20,8 +20,8 @@ from graph.episodes import Episode, Found, NewEpisode, Queue, checked, checked_u
 from memory._database import Database
 from memory._sql import Clock, Sql, clean, stamp
 
-Removal = tuple[int, Literal["episode", "fact", "group"], str]
-"""Its number, of what kind, and the uuid or the name of what is to be removed from the graph."""
+Removal = tuple[int, Literal["episode", "fact", "group"], str, str]
+"""Its number, of what kind, the uuid or the name of what is to be removed from the graph, and the group it is in."""
 
 CRASHED = "The graph's engine crashed when it was read."
 CRASHES_OF_AN_EPISODE = 3
@@ -96,25 +96,30 @@ class Inbox:
         known = checked_uuid(uuid)
 
         def remove(sql: Sql) -> bool:
-            gone = sql.execute("DELETE FROM episodes WHERE uuid = ? RETURNING tries", (known,)).fetchone()
+            gone = sql.execute("DELETE FROM episodes WHERE uuid = ? RETURNING tries, group_id", (known,)).fetchone()
             if gone is None:
                 return False
             _found.forget_episode(sql, known)
             if gone[0] or _target(sql) > 1:  # when the graph is made anew, the tries begin anew
-                _note(sql, "episode", known)
+                _note(sql, "episode", known, gone[1])
             return True
 
         return await self.database.run(remove, write=True)
 
-    async def delete_fact(self, uuid: str) -> bool:
-        """Remove a fact; False when there is none with this uuid."""
+    async def delete_fact(self, uuid: str, group_id: str | None = None) -> bool:
+        """Remove a fact; False when there is none with this uuid.
+
+        With the group it is in, it is removed from the graph even if it is not known here: others may have told it.
+        """
         known = checked_uuid(uuid)
 
         def remove(sql: Sql) -> bool:
-            is_gone = _found.forget_fact(sql, known)
-            if is_gone:
-                _note(sql, "fact", known)
-            return is_gone
+            group = _found.group_of_fact(sql, known) or group_id
+            if group is None:
+                return False
+            _found.forget_fact(sql, known)
+            _note(sql, "fact", known, group)
+            return True
 
         return await self.database.run(remove, write=True)
 
@@ -124,7 +129,7 @@ class Inbox:
         def remove(sql: Sql) -> None:
             _found.forget_groups(sql, group_ids)
             for group in group_ids:
-                _note(sql, "group", group)
+                _note(sql, "group", group, group)
 
         await self.database.run(remove, write=True)
 
@@ -192,8 +197,8 @@ class Inbox:
         (at,) = await self.database.run(lambda sql: sql.execute(statement).fetchone(), write=False)
         return None if at is None else max(0.0, seconds_of(at) - self._clock())
 
-    async def done(self, uuid: str, found: Found, generation: int = 1) -> None:
-        """Keep what was found in an episode by the graph of that number.
+    async def done(self, uuid: str, found: Found, generation: int = 1, group_id: str = "") -> None:
+        """Keep what was found in an episode, of this group, by the graph of that number.
 
         One that was deleted meanwhile is to be removed from the graph as well; one for whose graph another is being made is queued.
         """
@@ -202,7 +207,7 @@ class Inbox:
             state = "done" if generation == _target(sql) else "queued"
             ended = "UPDATE episodes SET state = ?, error = NULL WHERE uuid = ? RETURNING 1"
             if not sql.execute(ended, (state, uuid)).fetchall():
-                _note(sql, "episode", uuid)
+                _note(sql, "episode", uuid, group_id)
             elif state == "done":
                 _found.put(sql, uuid, found, generation)
                 sql.execute("DELETE FROM settings WHERE name = 'crashes'")
@@ -244,7 +249,8 @@ class Inbox:
 
     async def removals(self) -> list[Removal]:
         """Return what is still to be removed from the graph, the oldest first."""
-        return await self.database.run(lambda sql: sql.execute("SELECT n, kind, name FROM removals ORDER BY n").fetchall(), write=False)
+        statement = "SELECT n, kind, name, group_id FROM removals ORDER BY n"
+        return await self.database.run(lambda sql: sql.execute(statement).fetchall(), write=False)
 
     async def removed(self, number: int) -> None:
         """Note that one of them is done."""
@@ -270,8 +276,8 @@ def _rebuild(sql: Sql) -> int:
     return int(sql.execute("SELECT count(*) FROM episodes").fetchone()[0])
 
 
-def _note(sql: Sql, kind: str, name: str) -> None:
-    sql.execute("INSERT INTO removals(kind, name) VALUES (?, ?) ON CONFLICT DO NOTHING", (kind, name))
+def _note(sql: Sql, kind: str, name: str, group_id: str) -> None:
+    sql.execute("INSERT INTO removals(kind, name, group_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (kind, name, group_id))
 
 
 def _set(sql: Sql, name: str, value: str) -> None:

@@ -117,11 +117,11 @@ async def test_an_episode_that_is_looked_at_again_doubles_nothing(graph: Graph, 
     episode = told("Alice works at Acme.", ("Alice", "WORKS_AT", "Acme", "Alice works at Acme"))
     await graph.remember(episode)
     again = await graph.remember(episode.model_copy(update={"tries": 2}))
-    rows, _, _ = await graph._driver.execute_query("MATCH (n) RETURN count(*) AS n")  # pyright: ignore[reportPrivateUsage]
+    rows, _, _ = await (await graph._engine.to_write("g")).execute_query("MATCH (n) RETURN count(*) AS n")  # pyright: ignore[reportPrivateUsage]
     assert rows == [{"n": 1 + len(again.entities) + len(again.facts)}]
-    await graph.forget_episode(episode.uuid)
-    await graph.forget_episode(episode.uuid)
-    rows, _, _ = await graph._driver.execute_query("MATCH (n) RETURN count(*) AS n")  # pyright: ignore[reportPrivateUsage]
+    await graph.forget_episode(episode.uuid, "g")
+    await graph.forget_episode(episode.uuid, "g")
+    rows, _, _ = await (await graph._engine.to_write("g")).execute_query("MATCH (n) RETURN count(*) AS n")  # pyright: ignore[reportPrivateUsage]
     assert rows == [{"n": 0}]
 
 

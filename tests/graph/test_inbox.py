@@ -167,10 +167,10 @@ async def test_deleting_an_episode_leaves_nothing_that_it_alone_said(inbox: Inbo
     await inbox.claim()
     await inbox.done(second.uuid, Found(mentions=(alice.uuid, bob.uuid)))
     assert await inbox.delete(first.uuid) and not await inbox.delete(first.uuid)
-    assert [(kind, name) for _, kind, name in await inbox.removals()] == [("episode", first.uuid)]
+    assert [one[1:] for one in await inbox.removals()] == [("episode", first.uuid, "g")]
     assert await inbox.delete_fact(shared.uuid) and not await inbox.delete_fact(own.uuid)
     assert await names(inbox) == ["two"]
-    for number, _, _ in await inbox.removals():
+    for number, *_ in await inbox.removals():
         await inbox.removed(number)
     assert await inbox.removals() == []
 
@@ -186,7 +186,7 @@ async def test_what_was_deleted_while_it_was_looked_at_is_removed_from_the_graph
     await inbox.claim()
     await inbox.delete(episode.uuid)
     await inbox.done(episode.uuid, Found(mentions=(entity("Alice").uuid,), entities=(entity("Alice"),)))
-    assert [(kind, name) for _, kind, name in await inbox.removals()] == [("episode", episode.uuid)]
+    assert [one[1:] for one in await inbox.removals()] == [("episode", episode.uuid, "g")]
     assert await inbox.queue() == Queue()
 
 
@@ -197,7 +197,7 @@ async def test_groups_are_cleared_apart_from_each_other(inbox: Inbox) -> None:
     await inbox.clear(["b", "c"])
     assert await names(inbox) == ["kept"] and [one.uuid for one in await inbox.episodes(["a", "b"])] == [kept.uuid]
     assert await inbox.episodes(["b"]) == [] == await inbox.episodes([])
-    assert [(kind, name) for _, kind, name in await inbox.removals()] == [("group", "b"), ("group", "c")]
+    assert [one[1:] for one in await inbox.removals()] == [("group", "b", "b"), ("group", "c", "c")]
 
 
 async def test_settings_are_kept(inbox: Inbox) -> None:
