@@ -126,10 +126,14 @@ class FoundEpisode(Frozen):
 
 
 class Findings(Frozen):
-    """What a search finds: facts, and the episodes that none of these facts is from, each the best first."""
+    """What a search finds: facts, and the episodes that none of these facts is from, each the best first.
+
+    `notice` says what was not searched, nothing when all was.
+    """
 
     facts: tuple[FoundFact, ...] = ()
     episodes: tuple[FoundEpisode, ...] = ()
+    notice: str = ""
 
 
 class Wanted(Frozen):

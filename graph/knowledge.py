@@ -25,3 +25,7 @@ class Knowledge(Protocol):
     async def fact(self, uuid: str) -> FoundFact | None:
         """Return a fact, None when there is none with this uuid. Raises InvalidInput."""
         ...
+
+    async def aclose(self) -> None:
+        """Let go of what it alone holds."""
+        ...

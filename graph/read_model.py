@@ -39,6 +39,9 @@ class ReadModel:
         found = await self._database.run(lambda sql: _rows.facts(sql, [known], now), write=False)
         return found.get(known)
 
+    async def aclose(self) -> None:
+        """Do nothing: the file is the inbox's. See Knowledge."""
+
 
 def _nodes(sql: Sql, wanted: Wanted) -> list[Entity]:
     near = _rows.near(sql, wanted.center)
