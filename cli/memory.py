@@ -17,6 +17,7 @@ from conversation.errors import InvalidInput, MemoryUnavailable, ParleyError
 
 if TYPE_CHECKING:
     from conversation.threads import ThreadStore
+    from graph._graphiti import Graph
     from graph.config import GraphConfig
     from graph.inbox import Inbox
     from graph.memory import Memory
@@ -27,6 +28,8 @@ _TAKEN_SECONDS = 3.0
 _FIRST_LOOK_SECONDS = 3.0
 _THREADS_SECONDS = 60.0
 """How often it is looked for threads that have come to rest."""
+_AWAY_SECONDS, _PATIENCE_SECONDS = 15.0, 900.0
+"""How often a drainer in the background asks a graph database that is away, and for how long before it ends; another is started then."""
 
 
 class MemoryDoor:
@@ -46,14 +49,19 @@ class MemoryDoor:
             from graph.episodes import group_of
             from graph.inbox import Inbox
             from graph.memory import Memory
+            from graph.opening import QUIET_ENVIRONMENT
             from graph.ownership import Watch, start
             from graph.read_model import ReadModel
+            from graph.server_knowledge import ServerKnowledge
 
             config = graph_config(self._env, self._home)
             inbox = Inbox(config.database)
             start_one = partial(start, _drainer(), self._env, config.home, config.log)
             watch = Watch(inbox, config.database, config.lock, start_one)
-            knowledge, group = ReadModel(inbox.database), group_of(self._workspace)
+            local, group = ReadModel(inbox.database), group_of(self._workspace)
+            if config.server is not None:
+                os.environ.update(QUIET_ENVIRONMENT)
+            knowledge = local if config.server is None else ServerKnowledge(config, local)
             self._memory = Memory(config, inbox, knowledge, group=group, watch=watch, unread=self._unread)
         return self._memory
 
@@ -111,7 +119,8 @@ async def drain(app: App, env: Mapping[str, str], *, idle_s: float | None = None
         while True:
             with alone(config.lock) as is_alone:
                 if is_alone:
-                    return await _drain_alone(app, config, inbox, idle_s)
+                    patience = _PATIENCE_SECONDS if unless_running else 0.0
+                    return await _drain_alone(app, config, inbox, idle_s, clock() + patience)
             if clock() > until and (unless_running or await inbox.waiting() is None):
                 return 0
             await asyncio.sleep(0.1)
@@ -119,7 +128,7 @@ async def drain(app: App, env: Mapping[str, str], *, idle_s: float | None = None
         await inbox.aclose()
 
 
-async def _drain_alone(app: App, config: GraphConfig, inbox: Inbox, idle_s: float | None) -> int:
+async def _drain_alone(app: App, config: GraphConfig, inbox: Inbox, idle_s: float | None, patient_until: float) -> int:
     from graph.drainer import IDLE_SECONDS, Drainer
     from graph.extraction import Extraction
     from graph.memory import PROBLEM
@@ -127,10 +136,27 @@ async def _drain_alone(app: App, config: GraphConfig, inbox: Inbox, idle_s: floa
 
     os.environ.update(QUIET_ENVIRONMENT)
     opener = Opener(config, inbox, Extraction(app.chain, app.catalogue, config.extraction_model, config.extraction_small_model))
+
+    async def opened(generation: int) -> Graph:
+        graph = await opener(generation)
+        await inbox.set(PROBLEM, "")
+        return graph
+
+    async def patiently() -> None:
+        while True:
+            try:
+                return await Drainer(inbox, opened, idle_s=IDLE_SECONDS if idle_s is None else idle_s, scrub=app.scrub).run()
+            except MemoryUnavailable as error:
+                if not error.retryable or asyncio.get_running_loop().time() > patient_until:
+                    raise
+                await inbox.set(PROBLEM, f"{error.message} {error.hint}")
+                await inbox.recover()
+                await asyncio.sleep(_AWAY_SECONDS)
+
     try:
         await inbox.set(PROBLEM, "")
         await inbox.recover(crashed=_has_crashed(config.crash))
-        await _until_told(Drainer(inbox, opener, idle_s=IDLE_SECONDS if idle_s is None else idle_s, scrub=app.scrub).run())
+        await _until_told(patiently())
         _tidy(config, await inbox.target())
     except MemoryUnavailable as error:
         await inbox.set(PROBLEM, f"{error.message} {error.hint}")

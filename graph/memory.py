@@ -16,6 +16,9 @@ from graph.ownership import Watch, owner
 PROBLEM = "problem"
 """The setting that says why the drainer cannot work; empty when it can."""
 
+_BUILDING = "The graph is being made anew; what was known before is searched until then."
+_TELLING_AGAIN = "What this machine told the graph database is being told anew; until then less of it is found."
+
 
 class Status(Frozen):
     """How the memory does. `owner` is the number of the process that drains, None when none is needed."""
@@ -80,7 +83,8 @@ class Memory:
     async def delete_fact(self, fact: str) -> None:
         """Remove a fact. Raises InvalidInput when there is none with this uuid."""
         if not await self.inbox.delete_fact(fact):
-            raise InvalidInput("There is no fact with this uuid.", hint="search_memory_facts finds facts and their uuids.")
+            others = await self.fact(fact)  # with a server: one that only other machines told
+            await self.inbox.delete_fact(fact, others.fact.group_id)
         self.watch()
 
     async def clear(self, group_ids: Sequence[str] = ()) -> Sequence[str]:
@@ -97,7 +101,10 @@ class Memory:
         return count
 
     async def rebuild(self) -> int:
-        """Have the graph made anew from all episodes, and return how many these are. Until it is, the one there is is searched."""
+        """Have the graph made anew from all episodes, and return how many these are. Until it is, the one there is is searched.
+
+        A server has one graph for all machines: in it, what this one told is removed and told anew.
+        """
         count = await self.inbox.rebuild()
         self.watch()
         return count
@@ -127,6 +134,7 @@ class Memory:
         """Let go of everything; a drainer that is there goes on."""
         if self._watch is not None:
             await self._watch.aclose()
+        await self._knowledge.aclose()
         await self.inbox.aclose()
 
     def _message(self, queue: Queue, problem: str, is_building: bool) -> str:
@@ -139,7 +147,7 @@ class Memory:
             "Everything that was told has been read." if queue.done and not waiting and not queue.failed else "",
             unread if waiting else "",
             problem,
-            "The graph is being made anew; what was known before is searched until then." if is_building else "",
+            (_BUILDING if self.config.server is None else _TELLING_AGAIN) if is_building else "",
             "Search goes by words: set PARLEY_EMBEDDING_MODEL to search by meaning too." if self.config.embedding == LEXICAL else "",
         ]
         return " ".join(part for part in parts if part)

@@ -210,3 +210,8 @@ def left_out(what: str, count: int) -> tuple[Warned, ...]:
 def lexical(embedding: str) -> tuple[Warned, ...]:
     """Return the warning that a search goes by words alone, if it does."""
     return (Warned(code="lexical_memory", message=LEXICAL),) if embedding == "lexical" else ()
+
+
+def noticed(notice: str) -> tuple[Warned, ...]:
+    """Return the warning that not all was searched, none when all was."""
+    return (Warned(code="incomplete", message=notice),) if notice else ()

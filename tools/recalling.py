@@ -12,7 +12,7 @@ from conversation.messages import Frozen, Warned
 from conversation.tokens import estimate_tokens
 from tools.app import App
 from tools.bounds import fitting
-from tools.memories import lexical
+from tools.memories import lexical, noticed
 
 if TYPE_CHECKING:
     from graph.episodes import Findings, FoundEpisode, FoundFact
@@ -55,7 +55,8 @@ async def recalled(app: App, prompt: str) -> Recalled:
         found = await memory.search(Wanted(query=prompt[:_LOOKED_AT], group_ids=(), limit=_MOST))
     except StoreError as error:
         raise MemoryUnavailable(f"{error.message} {error.hint}".rstrip(), retryable=error.retryable) from None
-    return Recalled(lines=tuple(_within(found, app.limits.max_memory_tokens)), warnings=lexical(memory.config.embedding))
+    lines = tuple(_within(found, app.limits.max_memory_tokens))
+    return Recalled(lines=lines, warnings=(*lexical(memory.config.embedding), *noticed(found.notice)))
 
 
 def _within(found: Findings, tokens: int) -> Iterator[str]:

@@ -118,6 +118,8 @@ async def _search(app: App, memory: Memory, options: argparse.Namespace) -> int:
     found = await memory.search(
         Wanted(query=" ".join(options.words), group_ids=groups, limit=options.limit, include_superseded=options.superseded)
     )
+    if found.notice:
+        say(found.notice)
     if options.json:
         facts, episodes = map(fact_shown, found.facts), map(passage_shown, found.episodes)
         put_json({"facts": [one.model_dump(mode="json") for one in facts], "episodes": [one.model_dump(mode="json") for one in episodes]})
@@ -200,7 +202,8 @@ async def _rebuild(app: App, memory: Memory, options: argparse.Namespace) -> int
     if options.json:
         put_json({"queued": count})
     else:
-        say(f"{count} episodes will be read again; until all are, what was found before is searched (parley memory status)")
+        meanwhile = "until all are, what was found before is searched" if memory.config.server is None else "what others told stays"
+        say(f"{count} episodes will be read again; {meanwhile} (parley memory status)")
     await memory.see_to_it()
     return 0
 
