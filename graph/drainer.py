@@ -167,6 +167,7 @@ class Drainer:
     async def _put_off(self, episode: Episode, error: ParleyError) -> None:
         reason = f"{error.message} {error.hint}".rstrip()
         if isinstance(error, MemoryUnavailable) and error.retryable:
+            self._rest_until = asyncio.get_running_loop().time() + _AWAY_SECONDS
             await self._inbox.postpone(episode.uuid, self._scrub(reason)[:_LONGEST_REASON], _AWAY_SECONDS, counted=False)
         elif isinstance(error, MemoryUnavailable):  # what the database objects to may be this one episode
             await self._again(episode, reason, self._pause(episode))
