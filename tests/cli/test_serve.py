@@ -130,7 +130,7 @@ async def test_secrets_and_prompts_get_into_no_log_answer_or_store(env: dict[str
             status=500,
             body={"error": {"message": f"key {SECRET} and {env['OPENROUTER_API_KEY']} and {env['GITHUB_TOKEN']}"}},
         )
-    (tmp_path / "p.toml").write_text("[memory]\ngraph_url = 'neo4j://x'\n")
+    (tmp_path / "p.toml").write_text(f"[memory]\ngraph_url = 'neo4j://u:{SECRET}@127.0.0.1:9'\n")
     keys["PARLEY_CONFIG"] = str(tmp_path / "p.toml")
     log = tmp_path / "stderr"
     words = ["-c", f'exec "$0" "$@" 2>{log}', str(PARLEY), "serve"]
@@ -138,14 +138,14 @@ async def test_secrets_and_prompts_get_into_no_log_answer_or_store(env: dict[str
         failed = failure(await client.call_tool("chat", {"prompt": PROMPT}))
         assert failed["code"] == "all_providers_failed"
         await client.call_tool("chat", {"prompt": PROMPT})
-    shown = json.dumps(failed) + log.read_text()
+        found = await client.call_tool("search_memory_facts", {"query": PROMPT})
+    shown = json.dumps(failed) + str(found) + log.read_text()
     for secret in (SECRET, env["OPENROUTER_API_KEY"], env["GITHUB_TOKEN"]):
         assert secret not in shown
         assert not [path for path in (tmp_path / "home").rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
     assert PROMPT not in log.read_text()
     assert all(json.loads(line)["level"] for line in log.read_text().splitlines())
     assert "ALL_PROXY is ignored" in log.read_text()
-    assert "p.toml: [memory] graph_url is set, but nothing uses it yet" in log.read_text()
 
 
 async def test_when_the_client_is_gone_so_is_the_process_whatever_was_running(
