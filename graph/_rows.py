@@ -109,9 +109,12 @@ NOTHING = '""'
 """What FTS5 finds nothing for."""
 
 
-def match(query: str, scopes: Iterable[str]) -> str:
-    """Return the query as FTS5 reads it: any of its words within any of the scopes, nothing of it obeyed as syntax."""
-    words = " OR ".join(f'"{word}"' for word in ranking.terms(query)) or NOTHING
+def match(query: str, scopes: Iterable[str], *, every: bool = False) -> str:
+    """Return the query as FTS5 reads it: any of its words within any of the scopes, nothing of it obeyed as syntax.
+
+    With `every` also the words that many texts have.
+    """
+    words = " OR ".join(f'"{word}"' for word in ranking.terms(query, every=every)) or NOTHING
     return f"scope : ({' OR '.join(scopes) or NOTHING}) AND ({words})"
 
 

@@ -51,12 +51,9 @@ class Search:
         self._sql, self._wanted, self._now = sql, wanted, now
         self._tense = ranking.tense(wanted.query)
         self._with_past = wanted.include_superseded or self._tense is not Tense.NOW
-        number = _rows.generation(sql)
-        self._words = _rows.match(wanted.query, map(_rows.scope, wanted.group_ids))
-        self._by_fact = self._matching(
-            _FACTS_BY_WORDS, _rows.match(wanted.query, (_rows.scope(group, number) for group in wanted.group_ids))
-        )
-        self._by_words = self._matching(_EPISODES_BY_WORDS, self._words)
+        self._look(every=False)
+        if not self._by_fact and not self._by_words:  # in a small memory "what do we use" has an answer
+            self._look(every=True)
         notes = [*self._by_words, *_rows.column(sql, _TOLD_IN, _rows.listed(self._by_fact))]
         self._notes: dict[str, list[str]] = {note: [] for note in notes}
         for note, fact in sql.execute(_FACTS_OF, (_rows.listed(notes),)):
@@ -81,6 +78,15 @@ class Search:
             facts=tuple(one.model_copy(update={"score": _rounded(one.score / best)}) for one in self._with_excerpts(facts)),
             episodes=tuple(one.model_copy(update={"score": _rounded(one.score / best)}) for one in episodes),
         )
+
+    def _look(self, *, every: bool) -> None:
+        """Look for the words of the query, for common ones too if that is wanted."""
+        query, groups = self._wanted.query, self._wanted.group_ids
+        number = _rows.generation(self._sql)
+        self._words = _rows.match(query, map(_rows.scope, groups), every=every)
+        of_facts = _rows.match(query, (_rows.scope(group, number) for group in groups), every=every)
+        self._by_fact = self._matching(_FACTS_BY_WORDS, of_facts)
+        self._by_words = self._matching(_EPISODES_BY_WORDS, self._words)
 
     def _matching(self, statement: str, words: str) -> dict[str, float]:
         return dict(self._sql.execute(statement, (words,)).fetchall())

@@ -51,10 +51,10 @@ class Tense(Enum):
     FORMER = 2
 
 
-def terms(query: str) -> list[str]:
-    """Return the words to look for, each once: those that many texts have are left out, unless there are no others."""
+def terms(query: str, *, every: bool = False) -> list[str]:
+    """Return the words to look for, each once: those that many texts have are left out, unless there are no others or `every` counts."""
     words = dict.fromkeys(word for whole in _WORD.findall(query) for word in (whole.casefold(), *_parts(whole)))
-    telling = [word for word in words if word not in _COMMON]
+    telling = [word for word in words if every or word not in _COMMON]
     return (telling or list(words))[:MAX_TERMS]
 
 
