@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cli.output import WrongUse
-from cli.reading import read_text
+from cli.reading import read_source
+from conversation.errors import InvalidInput
 
 if TYPE_CHECKING:
     from graph.episodes import NewEpisode
@@ -33,19 +33,27 @@ def read_export(file: str) -> list[NewEpisode]:
     """Return the episodes of what `parley memory export` printed, all checked. Raises WrongUse naming what is wrong."""
     from graph.episodes import NewEpisode, checked
 
-    path = "/dev/stdin" if file == "-" else file
-    text = read_text(Path(path), "the export", MAX_BYTES)
-    try:
-        rows = cast("dict[str, Any]", json.loads(text))["episodes"]
-    except (ValueError, KeyError, TypeError):
-        raise WrongUse("parley memory import: that is not what `parley memory export` prints") from None
+    rows = _rows(read_source(file, MAX_BYTES))
     found: list[NewEpisode] = []
     for number, row in enumerate(rows, 1):
         try:
             one = _Row.model_validate(row)
             given = one.model_dump(exclude={"episode_body", "created_at"})
             found.append(checked(NewEpisode.model_validate({**given, "body": one.episode_body, "at": one.created_at})))
-        except (ValidationError, ValueError) as error:
-            where = error.errors()[0]["loc"][-1] if isinstance(error, ValidationError) else error
-            raise WrongUse(f"parley memory import: episode {number}: {where} is wrong") from None
+        except ValidationError as error:
+            row = error.errors()[0]
+            where = row["loc"][-1] if row["loc"] else "it"
+            raise WrongUse(f"parley memory import: episode {number}: {where}: {row['msg']}") from None
+        except InvalidInput as error:
+            raise WrongUse(f"parley memory import: episode {number}: {error.message}") from None
     return found
+
+
+def _rows(raw: bytes) -> list[Any]:
+    try:
+        rows = cast("dict[str, Any]", json.loads(raw))["episodes"]
+    except (ValueError, KeyError, TypeError):
+        rows = None
+    if not isinstance(rows, list):
+        raise WrongUse("parley memory import: that is not what `parley memory export` prints")
+    return cast("list[Any]", rows)

@@ -6,17 +6,15 @@ import base64
 import binascii
 import hashlib
 import json
-import sys
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from cli.output import Failed, WrongUse
-from cli.reading import read_bytes, within
+from cli.output import WrongUse
+from cli.reading import read_source
 from conversation.messages import Usage
 from conversation.summaries import SUMMARY_TOOL
 from conversation.threads import Attachment, ThreadStore, Turn, TurnState
@@ -139,24 +137,13 @@ class ExportedThread(Exported):
 def read_export(source: str) -> list[ExportedTurn]:
     """Return the turns of an export in a file, or of stdin for `-`. Raises WrongUse or Failed."""
     try:
-        turns = ExportedThread.model_validate_json(_read(source)).turns
+        turns = ExportedThread.model_validate_json(read_source(source, MAX_BYTES)).turns
     except ValidationError as error:
         raise WrongUse(f"{source} is not an exported thread: {_told(error)}") from None
     problem = _problem(turns)
     if problem:
         raise WrongUse(f"{source} is not an exported thread: {problem}")
     return turns
-
-
-def _read(source: str) -> bytes:
-    if source != "-":
-        return read_bytes(Path(source), source, MAX_BYTES, unreadable=Failed)
-    if sys.__stdin__ is None:
-        raise Failed("stdin is closed: there is nothing to read")
-    try:
-        return within(sys.stdin.buffer.read(MAX_BYTES + 1), "stdin", MAX_BYTES)
-    except OSError as error:
-        raise Failed(f"cannot read stdin: {error.strerror or type(error).__name__}") from None
 
 
 def _problem(turns: Sequence[ExportedTurn]) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from cli.output import WrongUse
+from cli.output import Failed, WrongUse
 
 
 def read_bytes(path: Path, what: str, most: int, *, unreadable: type[Exception] = WrongUse) -> bytes:
@@ -32,3 +33,15 @@ def read_text(path: Path, what: str, most: int) -> str:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise WrongUse(f"{path}:{line}: not UTF-8") from None
+
+
+def read_source(source: str, most: int) -> bytes:
+    """Return what a file holds, or stdin for `-`. Raises Failed when it cannot be read, and WrongUse for more than `most` bytes."""
+    if source != "-":
+        return read_bytes(Path(source), source, most, unreadable=Failed)
+    if sys.__stdin__ is None:
+        raise Failed("stdin is closed: there is nothing to read")
+    try:
+        return within(sys.stdin.buffer.read(most + 1), "stdin", most)
+    except OSError as error:
+        raise Failed(f"cannot read stdin: {error.strerror or type(error).__name__}") from None

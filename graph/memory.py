@@ -21,13 +21,17 @@ _TELLING_AGAIN = "What this machine told the graph database is being told anew; 
 
 
 class Status(Frozen):
-    """How the memory does. `owner` is the number of the process that drains, None when none is needed."""
+    """How the memory does. `owner` is the number of the process that drains, None when none is needed.
+
+    `problem` says why nothing can be read, if nothing can; `message` has all there is to say.
+    """
 
     queue: Queue
     backend: str
     embedding: str
     owner: int | None
     message: str
+    problem: str = ""
 
 
 class Memory:
@@ -111,13 +115,14 @@ class Memory:
 
     async def status(self) -> Status:
         """Return how the memory does."""
-        queue = await self.inbox.queue()
+        queue, problem = await self.inbox.queue(), await self.inbox.setting(PROBLEM) or ""
         return Status(
             queue=queue,
             backend=self.config.backend,
             embedding=self.config.embedding,
             owner=owner(self.config.lock),
-            message=self._message(queue, await self.inbox.setting(PROBLEM) or "", await self.inbox.is_building()),
+            message=self._message(queue, problem, await self.inbox.is_building()),
+            problem=problem,
         )
 
     def watch(self) -> None:

@@ -107,10 +107,30 @@ def _configured(env: Mapping[str, str]) -> Iterator[Check]:
             await close_app(app)
 
     yield from asyncio.run(ping())
+    yield from asyncio.run(_memory(app))
     yield from check_threads(MemoryConfig(home=Path(app.home)).database)
     yield from check_home(Path(app.home))
     yield from _roles(app)
     yield from _providers(app)
+
+
+async def _memory(app: App) -> list[Check]:
+    """Return how the memory does; nothing where nobody has told it anything."""
+    if not (Path(app.home) / "memory.db").exists():
+        return []
+    memory = app.memory()
+    try:
+        status = await memory.status()
+    except ParleyError as error:
+        return [Check("memory", "broken", error.message, error.hint)]
+    finally:
+        await memory.aclose()
+    told = status.queue.model_dump()
+    if status.queue.failed or status.problem:
+        return [Check("memory", "warning", status.message)]
+    waiting = told["queued"] + told["running"]
+    read = "all read" if not waiting else f"of which {waiting} wait to be read"
+    return [Check("memory", "ok", f"{sum(told.values())} episodes, {read}. {status.message}")]
 
 
 async def _store(app: App) -> list[Check]:

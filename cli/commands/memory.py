@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 from cli.context import Context
 from cli.log import configure_logging
 from cli.output import Failed, WrongUse, one_line, put, put_json, say, table
+from cli.reading import read_source
 from conversation.errors import InvalidContinuationId, InvalidInput, ThreadExpired, ThreadNotFound
 from conversation.threads import parse_thread_id
+
+_MOST_BYTES = 1_000_000
+"""Piped in; an episode holds less."""
 
 if TYPE_CHECKING:
     from graph.episodes import Episode, FoundEpisode, FoundFact
@@ -24,7 +28,7 @@ def run(context: Context, arguments: list[str]) -> int:
     env = context.environment(options)
     configure_logging(env)
     if options.action == "add" and options.thread is None:
-        options.body = " ".join(options.words) or _piped("what to remember")
+        options.body = " ".join(options.words) or _piped()
     if options.action == "import":
         from cli.episodes import read_export
 
@@ -213,11 +217,12 @@ _ACTIONS = {
 }  # fmt: skip
 
 
-def _piped(what: str) -> str:
+def _piped() -> str:
     """Return the text that is piped in. Raises WrongUse when none is."""
-    if sys.stdin is None or sys.stdin.isatty():
-        raise WrongUse(f"parley memory add: name {what}, or pipe it in")
-    return sys.stdin.read()
+    text = "" if sys.stdin is None or sys.stdin.isatty() else read_source("-", _MOST_BYTES).decode("utf-8", "replace")
+    if not text.strip():
+        raise WrongUse("parley memory add: name what to remember, or pipe it in")
+    return text
 
 
 def _thread(text: str) -> str:
