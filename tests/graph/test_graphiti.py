@@ -31,11 +31,15 @@ class Model:
         self.contradicts = False
         self.odd: list[str] = []
         """What is answered first, whatever is asked."""
+        self.errors: list[Exception] = []
+        """What is raised first, whatever is asked."""
         self.asked: list[str] = []
 
     async def __call__(self, messages: Sequence[tuple[str, str]], is_small: bool, max_tokens: int) -> str:
         text = "\n".join(content for _, content in messages)
         self.asked.append(text)
+        if self.errors:
+            raise self.errors.pop(0)
         return self.odd.pop(0) if self.odd else json.dumps(self._answer(text))
 
     def _answer(self, text: str) -> Answer:

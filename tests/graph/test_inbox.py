@@ -13,7 +13,7 @@ import pytest
 
 from conversation.errors import InvalidInput, StoreUnavailable
 from graph.episodes import Entity, Fact, Found, NewEpisode, Queue, group_of
-from graph.inbox import Inbox
+from graph.inbox import CRASHED, CRASHES_OF_A_GRAPH, CRASHES_OF_AN_EPISODE, Inbox
 from tests.memory.contract import Clock
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +21,7 @@ ADDS = """
 import asyncio, sys, uuid
 from pathlib import Path
 from graph.episodes import NewEpisode
-from graph.inbox import Inbox
+from graph.inbox import CRASHED, CRASHES_OF_A_GRAPH, CRASHES_OF_AN_EPISODE, Inbox
 async def main():
     inbox = Inbox(Path(sys.argv[1]))
     for number in range(1000):
@@ -244,3 +244,63 @@ async def test_many_add_at_once(inbox: Inbox, parley_home: Path) -> None:
     assert await inbox.queue() == Queue(queued=40)
     for one in others:
         await one.aclose()
+
+
+async def test_what_crashes_the_engine_is_given_up_after_some_tries(inbox: Inbox) -> None:
+    one = await inbox.add(told())
+    for number in range(CRASHES_OF_AN_EPISODE):
+        claimed = await inbox.claim()
+        assert claimed is not None and claimed.tries == number + 1
+        await inbox.recover(crashed=True)
+    known = await inbox.get(one.uuid)
+    assert known is not None and (known.state, known.error) == ("failed", CRASHED)
+
+
+async def test_a_graph_in_which_nothing_is_read_any_more_is_made_anew(inbox: Inbox) -> None:
+    first = await inbox.add(told("read"))
+    await inbox.claim()
+    await inbox.done(first.uuid, Found())
+    await inbox.add(told("crash"))
+    await inbox.add(told("crash too"))
+    for _ in range(CRASHES_OF_A_GRAPH):
+        assert not await inbox.is_building()
+        await inbox.claim()
+        await inbox.recover(crashed=True)
+    assert await inbox.is_building() and await inbox.queue() == Queue(queued=3)
+    for _ in range(2 * CRASHES_OF_A_GRAPH):
+        await inbox.claim()
+        await inbox.recover(crashed=True)
+    assert await inbox.target() == 2, "a second one would fare no better: nothing was read in the first"
+
+
+async def test_crashes_between_which_something_is_read_do_not_add_up(inbox: Inbox) -> None:
+    for number in range(CRASHES_OF_A_GRAPH + 2):
+        one = await inbox.add(told(f"n{number}"))
+        await inbox.claim()
+        await inbox.recover(crashed=True)
+        await inbox.claim()
+        await inbox.done(one.uuid, Found())
+    assert not await inbox.is_building() and await inbox.waiting() is None
+
+
+async def test_there_is_something_to_do_as_long_as_anything_is_left(inbox: Inbox, clock: Clock) -> None:
+    assert await inbox.waiting() is None
+    one = await inbox.add(told())
+    assert await inbox.waiting() == 0
+    await inbox.claim()
+    assert await inbox.waiting() == 0
+    await inbox.postpone(one.uuid, "later", 50)
+    assert await inbox.waiting() == pytest.approx(50)
+    await inbox.rebuild()
+    assert await inbox.waiting() == 0
+
+
+async def test_what_was_read_for_a_graph_that_is_made_anew_by_now_is_queued(inbox: Inbox) -> None:
+    one = await inbox.add(told())
+    await inbox.claim()
+    await inbox.rebuild()
+    await inbox.done(one.uuid, Found(), 1)
+    assert await inbox.queue() == Queue(queued=1) and not await inbox.built()
+    await inbox.claim()
+    await inbox.done(one.uuid, Found(), 2)
+    assert await inbox.built() and not await inbox.built()
