@@ -32,8 +32,8 @@ def _github(model: Model) -> Json:
 
 
 def openrouter(models: ModelList) -> Json:
-    """GET /api/v1/models."""
-    return {"data": [_openrouter(model) for model in models.of("openrouter")]}
+    """GET /api/v1/models, which lists no embedding models."""
+    return {"data": [_openrouter(model) for model in models.of("openrouter") if model.chat]}
 
 
 def _price(usd_per_million: float) -> str:

@@ -40,6 +40,8 @@ class Model:
     vision: bool = True
     chat: bool = True
     """False for what a catalogue lists but chat refuses (embedding models)."""
+    dimension: int = 0
+    """Numbers in a vector of an embedding model."""
 
     @property
     def plain_name(self) -> str:
@@ -65,6 +67,11 @@ def _github(model_id: str, family: str, window: int, output: int, name: str, **m
 
 def _router(model_id: str, family: str, window: int, output: int, name: str, prices: tuple[float, float], **more: Any) -> Model:
     return Model("openrouter", model_id, family, window, output, name, *prices, **more)
+
+
+def _embedding(provider: str, model_id: str, window: int, dimension: int, usd: float, name: str = "") -> Model:
+    """`window` is what one text may have."""
+    return Model(provider, model_id, GPT, window, 0, name, usd, vision=False, chat=False, dimension=dimension)
 
 
 MODELS: tuple[Model, ...] = (
@@ -102,7 +109,11 @@ MODELS: tuple[Model, ...] = (
     _github("deepseek/deepseek-v3-0324", OPEN_WEIGHTS, 128_000, 4_096, "DeepSeek-V3-0324", vision=False),
     _github("simulated/live-list-only-small", OPEN_WEIGHTS, 32_768, 4_096, "Simulated: in the live list only", vision=False),
     _github("simulated/live-list-only-large", OPEN_WEIGHTS, 262_144, 8_192, "Simulated: in the live list only, large"),
-    _github("openai/text-embedding-3-small", GPT, 8_191, 0, "OpenAI Text Embedding 3 (small)", chat=False, vision=False),
+    _embedding("github_models", "openai/text-embedding-3-small", 8_191, 1_536, 0, "OpenAI Text Embedding 3 (small)"),
+    _embedding("github_models", "openai/text-embedding-3-large", 8_191, 3_072, 0, "OpenAI Text Embedding 3 (large)"),
+    _embedding("vertex_gemini", "text-embedding-005", 2_048, 768, 0.1),
+    _embedding("vertex_gemini", "gemini-embedding-001", 2_048, 3_072, 0.15),
+    _embedding("openrouter", "openai/text-embedding-3-small", 8_191, 1_536, 0.02, "OpenAI: Text Embedding 3 Small"),
     _router("anthropic/claude-sonnet-4.6", ANTHROPIC, 1_000_000, 64_000, "Anthropic: Claude Sonnet 4.6", (3, 15), adaptive=True),
     _router("anthropic/claude-sonnet-4.5", ANTHROPIC, 200_000, 64_000, "Anthropic: Claude Sonnet 4.5", (3, 15), reasoning=True),
     _router("anthropic/claude-opus-4.5", ANTHROPIC, 200_000, 64_000, "Anthropic: Claude Opus 4.5", (5, 25), reasoning=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from . import catalogue, check_anthropic, check_openai, oauth
+from . import catalogue, check_anthropic, check_embeddings, check_openai, oauth
 from .exchange import Exchange
 from .handling import Handler, json_object
 from .identity import GITHUB_CREDENTIAL, OPENROUTER_CREDENTIAL
@@ -32,15 +32,14 @@ class Routes:
         app.router.add_post("/inference/chat/completions", self.github_chat)
         app.router.add_post("/api/v1/chat/completions", self.openrouter_chat)
         app.router.add_post("/api/v1/messages", self.openrouter_messages)
+        app.router.add_post("/inference/embeddings", self.github_embeddings)
+        app.router.add_post("/api/v1/embeddings", self.openrouter_embeddings)
 
     async def github_chat(self, request: web.Request) -> web.StreamResponse:
         """POST /inference/chat/completions."""
 
         async def serve(x: Exchange) -> web.StreamResponse:
-            if x.entry["auth"] != "ok":
-                raise Refusal(401, "Bad credentials", code="unauthorized")
-            body = json_object(x.body)
-            model = self._model(x, "github_models", "Unknown model: {}", body)
+            body, model = self._github(x)
             return await self.handler.answer(x, CHAT, check_openai.check(body, model, provider="github_models"))
 
         return await self.handler.handle(request, "github_models", "chat", bearer(request, GITHUB_CREDENTIAL), serve)
@@ -64,6 +63,33 @@ class Routes:
 
         auth = bearer(request, OPENROUTER_CREDENTIAL)
         return await self.handler.handle(request, "openrouter", "messages", auth, serve, messages_route=True)
+
+    async def github_embeddings(self, request: web.Request) -> web.StreamResponse:
+        """POST /inference/embeddings."""
+
+        async def serve(x: Exchange) -> web.StreamResponse:
+            return await self._embedded(x, "github_models", *self._github(x))
+
+        return await self.handler.handle(request, "github_models", "embeddings", bearer(request, GITHUB_CREDENTIAL), serve)
+
+    async def openrouter_embeddings(self, request: web.Request) -> web.StreamResponse:
+        """POST /api/v1/embeddings."""
+
+        async def serve(x: Exchange) -> web.StreamResponse:
+            return await self._embedded(x, "openrouter", *self._openrouter(x))
+
+        return await self.handler.handle(request, "openrouter", "embeddings", bearer(request, OPENROUTER_CREDENTIAL), serve)
+
+    async def _embedded(self, x: Exchange, provider: str, body: Json, model: Model) -> web.StreamResponse:
+        asked = check_embeddings.check_openai(body, model, provider=provider)
+        x.entry["ignored"] = list(asked.ignored)
+        return await send_body(x, check_embeddings.openai_body(asked, provider=provider), self.handler.spoiler(x))
+
+    def _github(self, x: Exchange) -> tuple[Json, Model]:
+        if x.entry["auth"] != "ok":
+            raise Refusal(401, "Bad credentials", code="unauthorized")
+        body = json_object(x.body)
+        return body, self._model(x, "github_models", "Unknown model: {}", body)
 
     def _openrouter(self, x: Exchange) -> tuple[Json, Model]:
         if x.entry["auth"] != "ok":

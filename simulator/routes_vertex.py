@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from . import check_anthropic, check_gemini
+from . import check_anthropic, check_embeddings, check_gemini
 from .exchange import Exchange, send_json
 from .handling import Handler, json_object
 from .identity import PROJECT
 from .models import Model
+from .play import send_body
 from .refusals import Refusal
 from .routes import betas
 from .wires import GEMINI, MESSAGES
@@ -49,6 +50,8 @@ class VertexRoutes:
         target = _Target(found[1], found[2], found[3], found[4], found[5])
         if target.publisher == "anthropic":
             return await self._claude(request, target)
+        if target.verb == "predict":
+            return await self._embeddings(request, target)
         return await self._gemini(request, target)
 
     async def _claude(self, request: web.Request, target: _Target) -> web.StreamResponse:
@@ -78,6 +81,8 @@ class VertexRoutes:
             if not (counting or stream or target.verb == "generateContent"):
                 return await _not_found(x)
             model = self._model(target, "vertex_gemini", target.name)
+            if not model.chat:
+                raise Refusal(400, f"Model {target.name} does not support {target.verb}.", code="FAILED_PRECONDITION")
             asked = check_gemini.check(json_object(x.body), model, stream=stream, sse=sse, counting=counting)
             if counting:
                 return await send_json(x, 200, {"totalTokens": asked.input_tokens, "totalBillableCharacters": sum(map(len, asked.texts))})
@@ -87,6 +92,17 @@ class VertexRoutes:
         kind = "text/event-stream" if stream and sse else "application/json; charset=UTF-8"
         auth = self._auth(request)
         return await self.handler.handle(request, "vertex_gemini", route, auth, serve, model=target.name, stream=stream, content_type=kind)
+
+    async def _embeddings(self, request: web.Request, target: _Target) -> web.StreamResponse:
+        async def serve(x: Exchange) -> web.StreamResponse:
+            _check_access(x, target)
+            model = self._model(target, "vertex_gemini", target.name)
+            if not model.dimension:
+                return await _not_found(x)
+            asked = check_embeddings.check_vertex(json_object(x.body), model)
+            return await send_body(x, check_embeddings.vertex_body(asked), self.handler.spoiler(x))
+
+        return await self.handler.handle(request, "vertex_gemini", "embeddings", self._auth(request), serve, model=target.name)
 
     def _auth(self, request: web.Request) -> str:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
