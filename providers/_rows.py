@@ -19,6 +19,17 @@ def rows(provider: str, table: str) -> tuple[ModelInfo, ...]:
     return tuple(_row(provider, cells) for cells in lines if cells and not cells[0].startswith("#"))
 
 
+def embedding_rows(provider: str, table: str) -> tuple[ModelInfo, ...]:
+    """Return the embedding models of a table with the columns id, window and in: tokens of one text, USD per million tokens or `-`."""
+    return tuple(
+        ModelInfo(
+            provider=provider, id=name, context_window=int(window.replace("_", "")), max_output=0, input_usd_per_mtok=_price(price),
+            output_usd_per_mtok=0.0, images=False,
+        )
+        for name, window, price in (line.split() for line in table.strip().splitlines())
+    )  # fmt: skip
+
+
 def _row(provider: str, cells: list[str]) -> ModelInfo:
     name, alias, window, output, price_in, price_out, cached, flags = cells
     flagged = set(flags.split(","))

@@ -10,7 +10,7 @@ from conversation.errors import NotConfigured, ProviderError
 from conversation.json_text import written
 from providers._google import GoogleTokens
 from providers._http import HttpReply
-from providers.base import ModelInfo, ProviderSpec
+from providers.base import EmbeddingRoute, ModelInfo, ProviderSpec
 from providers.causes import error_for_status, failure
 from providers.config import ProviderSettings, why_not_configured
 
@@ -32,6 +32,10 @@ class Upstream:
     def count_url(self, model: ModelInfo) -> str:
         """Return the address that counts the input tokens of a request to `model`."""
         return self._address(self._spec.count_path or "", model)
+
+    def embeddings_url(self, route: EmbeddingRoute, model: ModelInfo) -> str:
+        """Return the address that makes vectors."""
+        return self._address(route.path, model)
 
     def _address(self, path: str, model: ModelInfo) -> str:
         filled = path.format(

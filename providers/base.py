@@ -45,6 +45,19 @@ class ModelInfo(Frozen):
         return f"{self.provider}/{self.id}"
 
 
+class EmbeddingRoute(Frozen):
+    """Where a provider makes vectors of texts, and how much of them it takes in one request."""
+
+    path: str
+    """As `path` of a ProviderSpec."""
+    models: tuple[ModelInfo, ...]
+    """Those whose prices and limits are known; a context_window is what one text may have. Others can be named as well."""
+    most_texts: int = 100
+    most_tokens: int = 200_000
+    one_by_one: tuple[str, ...] = ()
+    """Starts of the ids of models that take one text in a request."""
+
+
 class ProviderSpec(Frozen):
     """One upstream as data: how it is named, reached and configured. The first model is its default."""
 
@@ -78,6 +91,8 @@ class ProviderSpec(Frozen):
     """Where it counts the input tokens of a request; None where it does not."""
     betas: frozenset[str] = frozenset()
     """The anthropic-beta values it is known to take there; others are left out, since they are refused."""
+    embeddings: EmbeddingRoute | None = None
+    """None where it makes no vectors."""
 
 
 class Relayed(dict[str, Any]):

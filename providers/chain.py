@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from conversation.errors import AllProvidersFailed, ContextTooLong, NotConfigured, ParleyError, ProviderError
 from conversation.messages import Answer, Attempt, Frozen, Usage
 from conversation.scrub import where
+from providers._admission import refusal_of
 from providers._attempt import Asking, Prepare, call_of
 from providers._race import Race, Streaming, Try
 from providers.base import ModelInfo, Provider, Timeouts
@@ -220,12 +221,11 @@ class Chain:
         if race.ends_at is not None and now >= race.ends_at:
             attempt.end(now, "timeout")
             return failure("timeout", "no time was left to ask", provider=model.provider, model=model.id)
-        refusal = self._health.admit(model.provider, model.id)
+        refusal = refusal_of(self._health, model)
         if refusal is None or race.always:
             return None
         attempt.end(now, refusal.cause)
-        message = f"not asked ({refusal.reason}); it will be again in {refusal.seconds:.0f} s"
-        return failure(refusal.cause, message, provider=model.provider, model=model.id, retry_after=refusal.seconds)
+        return refusal
 
     def _failed(self, race: Race, attempt: Try, error: ProviderError, progress: Progress) -> None:
         """Note a failure; raise it when another provider would not help."""

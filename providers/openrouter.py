@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from providers._rows import rows
-from providers.base import ProviderSpec
+from providers._rows import embedding_rows, rows
+from providers.base import EmbeddingRoute, ProviderSpec
 
 # Source: the vendors' own keys in LiteLLM 1.106.2's bundled model_prices_and_context_window_backup.json (November 2026);
 # OpenRouter passes their prices on and reports what each call cost. The live list adds the several hundred others.
@@ -35,6 +35,14 @@ BETAS = frozenset(
     }
 )
 
+# What OpenAI and Google ask; OpenRouter reports what each call cost. Source: as above.
+EMBEDDINGS = """
+openai/text-embedding-3-small  8_191  0.02
+openai/text-embedding-3-large  8_191  0.13
+openai/text-embedding-ada-002  8_191  0.1
+google/gemini-embedding-001    2_048  0.15
+"""
+
 SPEC = ProviderSpec(
     name="openrouter",
     title="OpenRouter",
@@ -49,4 +57,5 @@ SPEC = ProviderSpec(
     messages_path="/messages",
     messages_prefixes=("anthropic/",),
     betas=BETAS,
+    embeddings=EmbeddingRoute(path="/embeddings", models=embedding_rows("openrouter", EMBEDDINGS)),
 )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from providers._rows import rows
-from providers.base import ProviderSpec
+from providers._rows import embedding_rows, rows
+from providers.base import EmbeddingRoute, ProviderSpec
 
 # Source: LiteLLM 1.106.2's bundled model_prices_and_context_window_backup.json (November 2026), vertex_ai-language-models.
 # Prices hold up to 200,000 tokens of input. Gemini 3 is served at the global location only:
@@ -21,6 +21,14 @@ gemini-3.1-flash-lite   gemini  1_048_576  65_536  0.25  1.5   0.025  reasoning,
 gemini-2.5-flash-lite   gemini  1_048_576  65_535  0.1   0.4   0.01   reasoning
 """
 
+# Windows and prices: as above. 20,000 tokens a request, and one text for gemini-embedding-001:
+# https://cloud.google.com/vertex-ai/generative-ai/docs/embeddings/get-text-embeddings#limits
+EMBEDDINGS = """
+text-embedding-005               2_048  0.1
+text-multilingual-embedding-002  2_048  0.1
+gemini-embedding-001             2_048  0.15
+"""
+
 SPEC = ProviderSpec(
     name="vertex_gemini",
     title="Gemini on Vertex AI",
@@ -35,4 +43,10 @@ SPEC = ProviderSpec(
     path="/v1/projects/{project}/locations/{location}/publishers/google/models/{model}:streamGenerateContent?alt=sse",
     count_path="/v1/projects/{project}/locations/{location}/publishers/google/models/{model}:countTokens",
     auth="google",
+    embeddings=EmbeddingRoute(
+        path="/v1/projects/{project}/locations/{location}/publishers/google/models/{model}:predict",
+        models=embedding_rows("vertex_gemini", EMBEDDINGS),
+        most_tokens=20_000,
+        one_by_one=("gemini-",),
+    ),
 )
