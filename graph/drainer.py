@@ -89,7 +89,7 @@ class Drainer:
     async def _until_idle(self) -> None:
         loop = asyncio.get_running_loop()
         idle_since = loop.time()
-        while loop.time() - idle_since < self._idle_s:
+        while self._running or loop.time() - idle_since < self._idle_s:  # waiting may take longer than that while a library is loaded
             if await self._step() or self._running or await self._is_near():
                 idle_since = loop.time()
             await self._wait()
