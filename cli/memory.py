@@ -17,8 +17,9 @@ from conversation.errors import InvalidInput, MemoryUnavailable, ParleyError
 
 if TYPE_CHECKING:
     from conversation.threads import ThreadStore
-    from graph._graphiti import Graph
     from graph.config import GraphConfig
+    from graph.drainer import Remembering
+    from graph.embedding import Embedder
     from graph.inbox import Inbox
     from graph.memory import Memory
     from tools.app import App
@@ -35,17 +36,27 @@ _AWAY_SECONDS, _PATIENCE_SECONDS = 15.0, 900.0
 class MemoryDoor:
     """Opens the memory on first use: until then nothing of it is imported, and no file is made."""
 
-    def __init__(self, env: Mapping[str, str], home: Path, workspace: str, unread: Callable[[], str], threads: ThreadStore) -> None:
-        """Raises InvalidInput for a setting that makes no sense."""
+    def __init__(
+        self,
+        env: Mapping[str, str],
+        home: Path,
+        workspace: str,
+        unread: Callable[[], str],
+        threads: ThreadStore,
+        embedder: Callable[[str], Embedder],
+    ) -> None:
+        """`embedder` makes the embedding model of a name. Raises InvalidInput for a setting that makes no sense."""
         self._env, self._home, self._workspace, self._unread, self._threads = env, home, workspace, unread, threads
+        self._embedder = embedder
         self._remembers_threads = _is_true(env, "PARLEY_REMEMBER_THREADS")
         self._memory: Memory | None = None
-        if env.get("PARLEY_GRAPH_URL"):
+        if env.get("PARLEY_GRAPH_URL") or env.get("PARLEY_EMBEDDING_MODEL"):
             graph_config(env, home)
 
     def __call__(self) -> Memory:
         """Return the memory."""
         if self._memory is None:
+            from graph.embedding import Meaning
             from graph.episodes import group_of
             from graph.inbox import Inbox
             from graph.memory import Memory
@@ -58,11 +69,13 @@ class MemoryDoor:
             inbox = Inbox(config.database)
             start_one = partial(start, _drainer(), self._env, config.home, config.log)
             watch = Watch(inbox, config.database, config.lock, start_one)
-            local, group = ReadModel(inbox.database), group_of(self._workspace)
+            name, group = config.embedding_model, group_of(self._workspace)
+            meaning = Meaning(name, partial(self._embedder, name)) if name else None
+            local = ReadModel(inbox.database, meaning=meaning)
             if config.server is not None:
                 os.environ.update(QUIET_ENVIRONMENT)
-            knowledge = local if config.server is None else ServerKnowledge(config, local)
-            self._memory = Memory(config, inbox, knowledge, group=group, watch=watch, unread=self._unread)
+            knowledge = local if config.server is None else ServerKnowledge(config, local, meaning=meaning)
+            self._memory = Memory(config, inbox, knowledge, group=group, watch=watch, unread=self._unread, meaning=meaning)
         return self._memory
 
     async def attend(self) -> None:
@@ -135,9 +148,10 @@ async def _drain_alone(app: App, config: GraphConfig, inbox: Inbox, idle_s: floa
     from graph.opening import QUIET_ENVIRONMENT, Opener
 
     os.environ.update(QUIET_ENVIRONMENT)
-    opener = Opener(config, inbox, Extraction(app.chain, app.catalogue, config.extraction_model, config.extraction_small_model))
+    extraction = Extraction(app.chain, app.catalogue, config.extraction_model, config.extraction_small_model)
+    opener = Opener(config, inbox, extraction, app.memory().meaning)
 
-    async def opened(generation: int) -> Graph:
+    async def opened(generation: int) -> Remembering:
         graph = await opener(generation)
         await inbox.set(PROBLEM, "")
         return graph

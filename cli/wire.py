@@ -31,6 +31,7 @@ from providers.budget import Budget
 from providers.catalogue import Catalogue
 from providers.chain import Chain
 from providers.config import LITELLM_ENVIRONMENT, ProviderSettings, why_not_configured
+from providers.health import Health
 from providers.signatures import SignatureBook
 from tools.app import App
 from tools.files import FileReader
@@ -41,6 +42,7 @@ from tools.roles import WORKSPACE_FOLDER, RoleBook
 if TYPE_CHECKING:
     from cli.config import FileConfig
     from memory.shared import SharedLedger
+    from providers._embeddings import Embeddings
     from providers._google import GoogleTokens
     from providers._http import HttpClient
 
@@ -88,6 +90,13 @@ class Upstreams:
     def is_warm(self) -> bool:
         """Tell whether they are done."""
         return self._is_warm
+
+    def embeddings(self, name: str, *, health: Health, budget: Budget) -> Embeddings:
+        """Return the embedding model of a name. Raises UnknownModel and NotConfigured."""
+        from providers._embeddings import Embeddings
+
+        specs = tuple(self._specs.values())
+        return Embeddings(name, specs, self._settings, self._client(), self._google_tokens(), health=health, budget=budget)
 
     async def fetch(self, url: str, headers: Mapping[str, str], most_bytes: int) -> bytes:
         """Return the body of a 200, for model lists. Raises ParleyError."""
@@ -161,7 +170,8 @@ def build_app(env: Mapping[str, str], *, workspace: Path, adapter: str = "litell
     stores = _stores(memory)
     health = HealthRecord(settings.breaker_failures, settings.breaker_open_seconds, keeper=stores.keeper, realms=realms)
     budget = Budget(stores.ledger, settings.daily_budget_usd)
-    door = _checked(lambda: MemoryDoor(env, home, str(workspace), lambda: _unread(catalogue), stores.threads))
+    embedder = partial(upstreams.embeddings, health=health, budget=budget)
+    door = _checked(lambda: MemoryDoor(env, home, str(workspace), lambda: _unread(catalogue), stores.threads, embedder))
     limits = Limits(max_window_tokens=file.threads.max_tokens if file else None)
     files = FileReader(workspace, workspace_roots(env), limits=limits)
     return App(

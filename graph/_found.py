@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from graph._rows import scope
-from graph.episodes import Entity, Fact, Found
+from graph.episodes import Entity, Fact, Found, Vector
 from memory._sql import Sql
 
 
@@ -19,6 +19,18 @@ def put(sql: Sql, episode: str, found: Found, generation: int) -> None:
         sql.execute("INSERT INTO mentions VALUES (?, ?, ?)", (generation, episode, entity))
     for fact in found.facts:
         _put_fact(sql, fact, generation)
+    for vector in found.vectors:
+        _put_vector(sql, episode, vector, generation)
+
+
+def with_vectors(sql: Sql, facts: Iterable[Fact], generation: int) -> set[str]:
+    """Return the uuids of those of these facts whose vectors are kept; those of facts that had other words are not."""
+    statement = (
+        "SELECT f.uuid, f.fact FROM facts f JOIN vectors v ON v.uuid = f.uuid AND v.kind = 'fact' AND v.generation = f.generation "
+        "WHERE f.uuid IN (SELECT value FROM json_each(?)) AND f.generation = ?"
+    )
+    words = {fact.uuid: fact.fact for fact in facts}
+    return {uuid for uuid, fact in sql.execute(statement, (json.dumps(list(words)), generation)) if fact == words[uuid]}
 
 
 def forget_episode(sql: Sql, episode: str) -> None:
@@ -27,6 +39,7 @@ def forget_episode(sql: Sql, episode: str) -> None:
     entities = _column(sql, "SELECT DISTINCT entity FROM mentions WHERE episode = ?", episode)
     sql.execute("DELETE FROM provenance WHERE episode = ?", (episode,))
     sql.execute("DELETE FROM mentions WHERE episode = ?", (episode,))
+    _forget_vector(sql, "episode", episode)
     for fact in facts:
         if sql.execute("SELECT 1 FROM provenance WHERE fact = ? LIMIT 1", (fact,)).fetchone() is None:
             forget_fact(sql, fact)
@@ -46,6 +59,7 @@ def forget_fact(sql: Sql, fact: str) -> None:
         sql.execute("DELETE FROM facts_fts WHERE rowid = ?", row)
         sql.execute("DELETE FROM facts WHERE n = ?", row)
     sql.execute("DELETE FROM provenance WHERE fact = ?", (fact,))
+    _forget_vector(sql, "fact", fact)
 
 
 def forget_groups(sql: Sql, groups: Sequence[str]) -> None:
@@ -57,13 +71,14 @@ def forget_groups(sql: Sql, groups: Sequence[str]) -> None:
             _forget_entity(sql, entity)
         sql.execute("DELETE FROM mentions WHERE episode IN (SELECT uuid FROM episodes WHERE group_id = ?)", (group,))
         sql.execute("DELETE FROM episodes WHERE group_id = ?", (group,))
+        sql.execute("DELETE FROM vectors WHERE group_id = ?", (group,))
 
 
 def forget_before(sql: Sql, generation: int) -> None:
     """Remove what is known of graphs before this one."""
     for words, rows in (("facts_fts", "facts"), ("entities_fts", "entities")):
         sql.execute(f"DELETE FROM {words} WHERE rowid IN (SELECT n FROM {rows} WHERE generation < ?)", (generation,))  # noqa: S608
-    for table in ("facts", "entities", "mentions", "provenance"):
+    for table in ("facts", "entities", "mentions", "provenance", "vectors"):
         sql.execute(f"DELETE FROM {table} WHERE generation < ?", (generation,))  # noqa: S608
 
 
@@ -96,6 +111,16 @@ def _put_fact(sql: Sql, fact: Fact, generation: int) -> None:
     sql.execute("DELETE FROM provenance WHERE fact = ? AND generation = ?", (fact.uuid, generation))
     for position, episode in enumerate(dict.fromkeys(fact.episodes)):
         sql.execute("INSERT INTO provenance VALUES (?, ?, ?, ?)", (generation, fact.uuid, episode, position))
+
+
+def _put_vector(sql: Sql, episode: str, vector: Vector, generation: int) -> None:
+    group = "SELECT group_id FROM episodes WHERE uuid = ?"
+    statement = f"INSERT OR REPLACE INTO vectors(generation, group_id, kind, uuid, numbers) VALUES (?, ({group}), ?, ?, ?)"  # noqa: S608
+    sql.execute(statement, (generation, episode, vector.kind, vector.uuid, vector.numbers))
+
+
+def _forget_vector(sql: Sql, kind: str, uuid: str) -> None:
+    sql.execute("DELETE FROM vectors WHERE uuid = ? AND kind = ?", (uuid, kind))
 
 
 def _forget_unless_used(sql: Sql, entity: str) -> None:

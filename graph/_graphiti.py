@@ -39,7 +39,9 @@ Ask = Callable[[Sequence[tuple[str, str]], bool, int], Awaitable[str]]
 Embed = Callable[[Sequence[str]], Awaitable[Sequence[Sequence[float]]]]
 _LONGEST_PROBLEM = 500
 NEAR_BY_WORDS = 0.25
-"""Cosine of two facts' vectors of words from which one may contradict the other. Graphiti's own, 0.6, is for vectors of meaning."""
+"""Cosine of two facts' vectors of words from which one may contradict the other."""
+NEAR_BY_MEANING = 0.6
+"""The same of vectors of meaning. It is Graphiti's own."""
 
 
 class _Models(LLMClient):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from graphiti_core import Graphiti
 from graphiti_core.driver.driver import GraphDriver
@@ -21,6 +22,7 @@ from graphiti_core.search.search_config import (
     NodeSearchConfig,
     NodeSearchMethod,
     SearchConfig,
+    SearchResults,
 )
 
 from graph import ranking
@@ -37,6 +39,23 @@ _MOST_NEAR = 200
 """Facts, the newest, that are looked through for those that took the place of others, or join an entity with the center."""
 
 
+class _Configs(NamedTuple):
+    facts: SearchConfig
+    nodes: SearchConfig
+
+
+def _configs(*, by_meaning: bool) -> _Configs:
+    """Return how facts, with episodes, and entities are looked for."""
+    of_facts, of_nodes = [EdgeSearchMethod.bm25], [NodeSearchMethod.bm25]
+    if by_meaning:
+        of_facts.append(EdgeSearchMethod.cosine_similarity)
+        of_nodes.append(NodeSearchMethod.cosine_similarity)
+    told = EpisodeSearchConfig(search_methods=[EpisodeSearchMethod.bm25], reranker=EpisodeReranker.rrf)
+    found = EdgeSearchConfig(search_methods=of_facts, reranker=EdgeReranker.rrf)
+    nodes = NodeSearchConfig(search_methods=of_nodes, reranker=NodeReranker.rrf)
+    return _Configs(SearchConfig(edge_config=found, episode_config=told, limit=DEPTH), SearchConfig(node_config=nodes, limit=DEPTH))
+
+
 class GraphKnowledge:
     """Implements Knowledge over a graph database. Every method raises MemoryUnavailable.
 
@@ -46,22 +65,20 @@ class GraphKnowledge:
     def __init__(self, engine: Engine, embed: Embed, *, by_meaning: bool = False, clock: Clock = time.time) -> None:
         self._engine, self._embed, self._clock = engine, embed, clock
         self._graphitis: dict[GraphDriver, Graphiti] = {}
-        of_facts, of_nodes = [EdgeSearchMethod.bm25], [NodeSearchMethod.bm25]
-        if by_meaning:
-            of_facts.append(EdgeSearchMethod.cosine_similarity)
-            of_nodes.append(NodeSearchMethod.cosine_similarity)
-        told = EpisodeSearchConfig(search_methods=[EpisodeSearchMethod.bm25], reranker=EpisodeReranker.rrf)
-        found = EdgeSearchConfig(search_methods=of_facts, reranker=EdgeReranker.rrf)
-        self._facts = SearchConfig(edge_config=found, episode_config=told, limit=DEPTH)
-        self._nodes = SearchConfig(node_config=NodeSearchConfig(search_methods=of_nodes, reranker=NodeReranker.rrf), limit=DEPTH)
+        self._by_words = _configs(by_meaning=False)
+        self._best = _configs(by_meaning=by_meaning)
 
     @classmethod
     async def open(cls, server: Server, embed: Embed, *, by_meaning: bool = False) -> GraphKnowledge:
         """Connect to what is to be searched. Raises MemoryUnavailable."""
         return cls(await connect(server), embed, by_meaning=by_meaning)
 
-    async def search(self, wanted: Wanted) -> Findings:
-        """Return the facts that answer best, and the episodes that say more. See Knowledge."""
+    async def search(self, wanted: Wanted, *, by_words: bool = False) -> Findings:
+        """Return the facts that answer best, and the episodes that say more. See Knowledge. `by_words` asks for no vector.
+
+        Raises what the embedding model raises as well.
+        """
+        config = (self._by_words if by_words else self._best).facts
         words, now = ranking.terms(wanted.query), stamp(self._clock())
         center = None if wanted.center is None else checked_uuid(wanted.center)
         hits, near, drivers = Hits(), dict[str, int](), dict[str, GraphDriver]()
@@ -70,7 +87,8 @@ class GraphKnowledge:
                 driver = await self._engine.to_read(group)
                 if driver is not None and words:
                     drivers[group] = driver
-                    await self._look(driver, group, " ".join(words), now, hits)
+                    results = await self._over(driver).search_(" ".join(words), config, group_ids=[group])
+                    await self._look(driver, results, now, hits)
                     near |= await self._near(driver, center)
             ordered = Ordered(hits, wanted, now, near)
             facts = await self._shown(ordered, hits, drivers, words, now)
@@ -81,8 +99,9 @@ class GraphKnowledge:
         ]
         return Findings(facts=tuple(facts), episodes=tuple(episodes))
 
-    async def nodes(self, wanted: Wanted) -> Sequence[Entity]:
-        """Return the entities that fit best. See Knowledge."""
+    async def nodes(self, wanted: Wanted, *, by_words: bool = False) -> Sequence[Entity]:
+        """Return the entities that fit best. See Knowledge. `by_words`, and what is raised, are as in a search."""
+        config = (self._by_words if by_words else self._best).nodes
         words = " ".join(ranking.terms(wanted.query))
         center = None if wanted.center is None else checked_uuid(wanted.center)
         found: dict[str, tuple[Entity, float]] = {}
@@ -92,7 +111,7 @@ class GraphKnowledge:
                 driver = await self._engine.to_read(group)
                 if driver is None or not words:
                     continue
-                results = await self._over(driver).search_(words, self._nodes, group_ids=[group])
+                results = await self._over(driver).search_(words, config, group_ids=[group])
                 scores = zip(results.nodes, results.node_reranker_scores, strict=True)
                 found |= {node.uuid: (as_entity(node), score) for node, score in scores}
                 near |= await self._near(driver, center)
@@ -117,12 +136,11 @@ class GraphKnowledge:
         """Let go of the engine."""
         await self._engine.aclose()
 
-    async def _look(self, driver: GraphDriver, group: str, words: str, now: str, hits: Hits) -> None:
-        """Add what a group holds on these words, and what stands in the place of what is no longer true.
+    async def _look(self, driver: GraphDriver, results: SearchResults, now: str, hits: Hits) -> None:
+        """Add what was found in a group, and what stands in the place of what is no longer true.
 
         One group at a time: for more than one, Graphiti's question to Neo4j finds those of the last alone.
         """
-        results = await self._over(driver).search_(words, self._facts, group_ids=[group])
         hits.by_fact |= {one.uuid: score for one, score in zip(results.edges, results.edge_reranker_scores, strict=True)}
         hits.by_words |= {one.uuid: score for one, score in zip(results.episodes, results.episode_reranker_scores, strict=True)}
         found = {one.uuid: as_fact(one) for one in results.edges}

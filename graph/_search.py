@@ -1,10 +1,11 @@
-"""One search by words. A note is ranked by its own words and by the best of its facts; what replaced a fact stands in its place."""
+"""One search. A note is ranked by its own words and by the best of its facts; what replaced a fact stands in its place."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
 from graph import _rows, ranking
+from graph._likeness import Likeness
 from graph._rows import CURRENT
 from graph.episodes import Findings, FoundEpisode, FoundFact, Told, Wanted
 from graph.ranking import Tense
@@ -47,13 +48,18 @@ _EXCERPTS = (
 class Search:
     """One search, within one transaction."""
 
-    def __init__(self, sql: Sql, wanted: Wanted, now: str) -> None:
+    def __init__(self, sql: Sql, wanted: Wanted, now: str, like: Likeness | None = None) -> None:
+        """`like` is how like the question what is known is by its meaning; None searches by words alone."""
         self._sql, self._wanted, self._now = sql, wanted, now
         self._tense = ranking.tense(wanted.query)
         self._with_past = wanted.include_superseded or self._tense is not Tense.NOW
         self._look(every=False)
-        if not self._by_fact and not self._by_words:  # in a small memory "what do we use" has an answer
+        is_near = like is not None and bool(like.facts.by_uuid or like.episodes.by_uuid)
+        if not self._by_fact and not self._by_words and not is_near:  # in a small memory "what do we use" has an answer
             self._look(every=True)
+        if like is not None:
+            self._by_fact = ranking.fused(self._by_fact, *like.facts)
+            self._by_words = ranking.fused(self._by_words, *like.episodes)
         notes = [*self._by_words, *_rows.column(sql, _TOLD_IN, _rows.listed(self._by_fact))]
         self._notes: dict[str, list[str]] = {note: [] for note in notes}
         for note, fact in sql.execute(_FACTS_OF, (_rows.listed(notes),)):

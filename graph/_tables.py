@@ -87,6 +87,19 @@ INSERT INTO facts_fts(facts_fts, rank) VALUES ('secure-delete', 1);
 CREATE VIRTUAL TABLE entities_fts USING fts5(name, summary, scope, tokenize = "porter unicode61 remove_diacritics 2");
 INSERT INTO entities_fts(entities_fts, rank) VALUES ('secure-delete', 1);
 
+-- Where an embedding model is set: the vectors of facts and of episodes, of length 1, as 32-bit numbers, the least byte first.
+-- No n is ever given twice, so that processes which keep vectors in their memory know by it what is new and what is gone.
+CREATE TABLE vectors (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    generation INTEGER NOT NULL,
+    group_id TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('fact', 'episode')),
+    uuid TEXT NOT NULL,
+    numbers BLOB NOT NULL,
+    UNIQUE (uuid, kind, generation)
+) STRICT;
+CREATE INDEX vectors_by_group ON vectors(generation, group_id, kind);
+
 -- What was deleted here and has still to be deleted in the graph, which is another one for each group with some engines.
 CREATE TABLE removals (
     n INTEGER PRIMARY KEY,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -18,6 +19,8 @@ BACKENDS: Mapping[str, str] = {
 _PORTS: Mapping[str, int] = {"neo4j": 7687, "falkordb": 6379}
 EMBEDDED = "kuzu"
 LEXICAL = "lexical"
+EXAMPLE_MODEL = "openrouter/openai/text-embedding-3-small"
+_MODEL = re.compile(r"[A-Za-z0-9_]+/[A-Za-z0-9_.:@/-]{1,160}", re.ASCII)
 
 
 class Server(Frozen):
@@ -123,14 +126,26 @@ class GraphConfig(Frozen):
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], home: Path) -> GraphConfig:
-        """Read PARLEY_GRAPH_URL and the PARLEY_ names of models. Raises InvalidInput; no password is repeated."""
+        """Read PARLEY_GRAPH_URL and the PARLEY_ names of models. Raises InvalidInput; no password is repeated.
+
+        That a provider has no such model is told when it is asked.
+        """
         url = env.get("PARLEY_GRAPH_URL", "").strip()
         small = env.get("PARLEY_EXTRACTION_SMALL_MODEL", "").strip()
         return cls(
             home=home,
             server=Server.of(url) if url else None,
-            embedding_model=env.get("PARLEY_EMBEDDING_MODEL", "").strip(),
+            embedding_model=_embedding_model(env.get("PARLEY_EMBEDDING_MODEL", "").strip()),
             extraction_model=env.get("PARLEY_EXTRACTION_MODEL", "").strip(),
             extraction_small_model=small,
         )
 
+
+def _embedding_model(name: str) -> str:
+    """Return the name of an embedding model, nothing for vectors of words."""
+    if name in ("", LEXICAL):
+        return ""
+    if not _MODEL.fullmatch(name):
+        hint = f"Write it as {EXAMPLE_MODEL}, or leave it out to search by words."
+        raise InvalidInput(f"PARLEY_EMBEDDING_MODEL is not the exact name of a model: {name[:80]!r}.", hint=hint)
+    return name

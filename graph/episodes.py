@@ -81,12 +81,24 @@ class Fact(Frozen):
     episodes: tuple[str, ...] = ()
 
 
+class Vector(Frozen):
+    """What an embedding model makes of a fact or of an episode: as graph.embedding.packed returns it."""
+
+    kind: Literal["fact", "episode"]
+    uuid: str
+    numbers: bytes
+
+
 class Found(Frozen):
-    """All that was found in one episode: the entities it mentions, and the facts that are new or have changed by it."""
+    """All that was found in one episode: the entities it mentions, and the facts that are new or have changed by it.
+
+    `vectors` are those of the episode and of its facts, where an embedding model makes any.
+    """
 
     mentions: tuple[str, ...] = ()
     entities: tuple[Entity, ...] = ()
     facts: tuple[Fact, ...] = ()
+    vectors: tuple[Vector, ...] = ()
 
 
 class Told(Frozen):
@@ -128,12 +140,14 @@ class FoundEpisode(Frozen):
 class Findings(Frozen):
     """What a search finds: facts, and the episodes that none of these facts is from, each the best first.
 
-    `notice` says what was not searched, nothing when all was.
+    `notice` says what was not searched, nothing when all was. `by_words` says why the search went by words alone, nothing when it went
+    by meaning as well.
     """
 
     facts: tuple[FoundFact, ...] = ()
     episodes: tuple[FoundEpisode, ...] = ()
     notice: str = ""
+    by_words: str = ""
 
 
 class Wanted(Frozen):

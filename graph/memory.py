@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 
 from conversation.errors import InvalidInput
 from conversation.messages import Frozen
+from graph import _made
 from graph.config import LEXICAL, GraphConfig
+from graph.embedding import NO_MODEL, Meaning
 from graph.episodes import Entity, Episode, Findings, FoundFact, NewEpisode, Queue, Wanted, checked_groups
 from graph.inbox import Inbox
 from graph.knowledge import Knowledge
@@ -37,7 +39,7 @@ class Status(Frozen):
 class Memory:
     """The memory of a PARLEY_HOME, for one workspace, whose group is `group`. Every method raises StoreError and InvalidInput.
 
-    `unread` says why no model can read what is told, nothing when one can.
+    `unread` says why no model can read what is told, nothing when one can; `meaning` is the embedding model, where one is set.
     """
 
     def __init__(
@@ -49,8 +51,10 @@ class Memory:
         group: str,
         watch: Watch | None = None,
         unread: Callable[[], str] = lambda: "",
+        meaning: Meaning | None = None,
     ) -> None:
         self.config, self.inbox, self._knowledge = config, inbox, knowledge
+        self.meaning = meaning
         self.group, self._watch, self._unread = group, watch, unread
 
     async def add(self, new: NewEpisode) -> Episode:
@@ -66,6 +70,11 @@ class Memory:
     async def nodes(self, wanted: Wanted) -> Sequence[Entity]:
         """Return the entities that fit best."""
         return await self._knowledge.nodes(self._checked(wanted))
+
+    @property
+    def nodes_by_words(self) -> str:
+        """Why entities are searched by words alone, in a sentence."""
+        return NO_MODEL if self.meaning is None else "Entities are searched by words; search_memory_facts goes by meaning as well."
 
     async def fact(self, fact: str) -> FoundFact:
         """Return a fact. Raises InvalidInput when there is none with this uuid."""
@@ -115,7 +124,7 @@ class Memory:
 
     async def status(self) -> Status:
         """Return how the memory does."""
-        queue, problem = await self.inbox.queue(), await self.inbox.setting(PROBLEM) or ""
+        queue, problem = await self.inbox.queue(), await self._problem()
         return Status(
             queue=queue,
             backend=self.config.backend,
@@ -124,6 +133,18 @@ class Memory:
             message=self._message(queue, problem, await self.inbox.is_building()),
             problem=problem,
         )
+
+    async def _problem(self) -> str:
+        """Return what keeps what is told from being read."""
+        made = await _made.noted(self.inbox, await self.inbox.target())
+        mine = _made.Made(backend=self.config.backend, embedding=self.config.embedding)
+        different = "" if made is None else _made.difference(made, mine)
+        problems = (
+            "" if self.meaning is None else self.meaning.problem(),
+            f"{different} {_made.REBUILD}" if different else "",
+            await self.inbox.setting(PROBLEM) or "",
+        )
+        return " ".join(dict.fromkeys(filter(None, problems)))
 
     def watch(self) -> None:
         """See to it that what is queued is read, as long as this process runs."""

@@ -1,13 +1,16 @@
-"""What was found in the inbox's episodes, searched by words: no drainer, no graph and no library of one is needed for that."""
+"""What was found in the episodes of an inbox, searched by words and by meaning: no drainer, no graph and no library of one is needed."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 
-from graph import _rows
+from conversation.errors import ParleyError
+from graph import _made, _rows
+from graph._likeness import Likeness, Vectors
 from graph._rows import ENTITY
 from graph._search import DEPTH, Search
+from graph.embedding import NO_MODEL, Meaning, by_words_since, why_by_words
 from graph.episodes import Entity, Findings, FoundFact, Wanted, checked_uuid
 from memory._database import Database
 from memory._sql import Clock, Sql, stamp
@@ -19,15 +22,41 @@ _NODES = (
 
 
 class ReadModel:
-    """Implements Knowledge over the file of an inbox. Every method raises StoreBusy and StoreUnavailable."""
+    """Implements Knowledge over the file of an inbox. Every method raises StoreBusy and StoreUnavailable.
 
-    def __init__(self, database: Database, clock: Clock = time.time) -> None:
+    Without `meaning`, or where its model cannot be asked, searches go by words alone, and say why.
+    """
+
+    def __init__(self, database: Database, clock: Clock = time.time, meaning: Meaning | None = None) -> None:
         self._database, self._clock = database, clock
+        self._meaning = meaning
+        self._vectors = Vectors()
 
     async def search(self, wanted: Wanted) -> Findings:
         """Return what answers best. See Knowledge."""
         now = stamp(self._clock())
-        return await self._database.run(lambda sql: Search(sql, wanted, now).findings(), write=False)
+        vector, by_words = await self._asked(wanted.query)
+        return await self._database.run(lambda sql: self._searched(sql, wanted, now, vector, by_words), write=False)
+
+    async def _asked(self, query: str) -> tuple[list[float], str]:
+        """Return the vector of a question, or none and why there is none."""
+        if self._meaning is None:
+            return [], NO_MODEL
+        by_words = why_by_words(await self._database.run(_made.searched, write=False), self._meaning.name)
+        if by_words:
+            return [], by_words
+        try:
+            return await self._meaning.of_query(query), ""
+        except ParleyError as error:
+            return [], by_words_since(error)
+
+    def _searched(self, sql: Sql, wanted: Wanted, now: str, vector: list[float], by_words: str) -> Findings:
+        like: Likeness | None = None
+        if self._meaning is not None and not by_words:
+            searched = _made.searched(sql)  # another graph may have taken its place while the model was asked
+            by_words = why_by_words(searched, self._meaning.name, len(vector))
+            like = None if by_words else self._vectors.likeness(sql, vector, searched.generation, wanted.group_ids)
+        return Search(sql, wanted, now, like).findings().model_copy(update={"by_words": by_words})
 
     async def nodes(self, wanted: Wanted) -> Sequence[Entity]:
         """Return the entities that fit best. See Knowledge."""

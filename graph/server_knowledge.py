@@ -6,11 +6,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from conversation.errors import MemoryUnavailable
+from conversation.errors import BudgetExceeded, MemoryUnavailable, ProviderError
 from graph import lexical
-from graph.config import LEXICAL, GraphConfig
+from graph.config import GraphConfig
+from graph.embedding import Meaning, by_words_since
 from graph.episodes import Entity, Findings, FoundFact, Wanted
 from graph.knowledge import Knowledge
 
@@ -27,12 +29,14 @@ Opened = Callable[[GraphConfig], Awaitable["GraphKnowledge"]]
 T = TypeVar("T")
 
 
-async def opened(config: GraphConfig) -> GraphKnowledge:
+async def opened(config: GraphConfig, meaning: Meaning | None = None) -> GraphKnowledge:
     """Return a server's knowledge. Graphiti is imported for it, which takes seconds: not on the loop of events."""
     if config.server is None:
         raise MemoryUnavailable("No graph database is set.")
     loaded = await asyncio.to_thread(_loaded)
-    return await loaded.open(config.server, lexical.embed, by_meaning=config.embedding != LEXICAL)
+    if meaning is None:
+        return await loaded.open(config.server, lexical.embed)
+    return await loaded.open(config.server, meaning.of_queries, by_meaning=True)
 
 
 def _loaded() -> type[GraphKnowledge]:
@@ -44,11 +48,20 @@ def _loaded() -> type[GraphKnowledge]:
 class ServerKnowledge:
     """Implements Knowledge over the server of the settings, which is connected to on the first search; `local` is what this machine told.
 
-    What was told here and has not been read yet is found in `local` alone.
+    What was told here and has not been read yet is found in `local` alone. `meaning` is the embedding model, where one is set.
     """
 
-    def __init__(self, config: GraphConfig, local: Knowledge, *, open_server: Opened = opened, clock: Callable[[], float] = time.monotonic):
-        self._config, self._local, self._open_server, self._clock = config, local, open_server, clock
+    def __init__(
+        self,
+        config: GraphConfig,
+        local: Knowledge,
+        *,
+        meaning: Meaning | None = None,
+        open_server: Opened | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._config, self._local, self._clock = config, local, clock
+        self._open_server = open_server or partial(opened, meaning=meaning)
         self._server: GraphKnowledge | None = None
         self._opening = asyncio.Lock()
         self._away: MemoryUnavailable | None = None
@@ -58,7 +71,7 @@ class ServerKnowledge:
         """Return what answers best; `notice` says so when only what this machine told was searched. See Knowledge."""
         here = await self._local.search(wanted)
         try:
-            found = await self._asked(lambda server: server.search(wanted))
+            found = await self._searched(wanted, here.by_words)
         except MemoryUnavailable as error:
             if not error.retryable:
                 raise
@@ -67,8 +80,18 @@ class ServerKnowledge:
         return found.model_copy(update={"episodes": (*found.episodes, *unread)[: wanted.limit]}) if unread else found
 
     async def nodes(self, wanted: Wanted) -> Sequence[Entity]:
-        """Return the entities that fit best. See Knowledge."""
-        return await self._asked(lambda server: server.nodes(wanted))
+        """Return the entities that fit best, by their words. See Knowledge."""
+        return await self._asked(lambda server: server.nodes(wanted, by_words=True))
+
+    async def _searched(self, wanted: Wanted, by_words: str) -> Findings:
+        """Return what the server finds, by words alone for that reason, if there is one, or if the embedding model fails."""
+        if not by_words:
+            try:
+                return await self._asked(lambda server: server.search(wanted))
+            except (ProviderError, BudgetExceeded) as error:
+                by_words = by_words_since(error)
+        found = await self._asked(lambda server: server.search(wanted, by_words=True))
+        return found.model_copy(update={"by_words": by_words})
 
     async def fact(self, uuid: str) -> FoundFact | None:
         """Return a fact. See Knowledge."""

@@ -56,7 +56,7 @@ async def recalled(app: App, prompt: str) -> Recalled:
     except StoreError as error:
         raise MemoryUnavailable(f"{error.message} {error.hint}".rstrip(), retryable=error.retryable) from None
     lines = tuple(_within(found, app.limits.max_memory_tokens))
-    return Recalled(lines=lines, warnings=(*lexical(memory.config.embedding), *noticed(found.notice)))
+    return Recalled(lines=lines, warnings=(*lexical(app.scrub(found.by_words)), *noticed(found.notice)))
 
 
 def _within(found: Findings, tokens: int) -> Iterator[str]:

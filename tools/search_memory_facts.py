@@ -37,5 +37,9 @@ async def search_memory_facts(
     return FactsAnswer(
         facts=facts[:count],
         episodes=episodes[: max(0, count - len(facts))],
-        warnings=(*memories.lexical(memory.config.embedding), *memories.noticed(found.notice), *memories.left_out("results", missing)),
+        warnings=(
+            *memories.lexical(call.app.scrub(found.by_words)),
+            *memories.noticed(found.notice),
+            *memories.left_out("results", missing),
+        ),
     )

@@ -27,5 +27,5 @@ async def search_nodes(
     found = await memory.nodes(Wanted(query=query, group_ids=tuple(group_ids), limit=max_nodes, center=center_node_uuid))
     nodes = tuple(map(memories.node_shown, found))
     count = memories.fitted(nodes, call.app.limits.max_answer_tokens - 500)
-    warnings = (*memories.lexical(memory.config.embedding), *memories.left_out("nodes", len(nodes) - count))
+    warnings = (*memories.lexical(memory.nodes_by_words), *memories.left_out("nodes", len(nodes) - count))
     return NodesAnswer(nodes=nodes[:count], warnings=warnings)

@@ -122,8 +122,9 @@ async def _search(app: App, memory: Memory, options: argparse.Namespace) -> int:
     found = await memory.search(
         Wanted(query=" ".join(options.words), group_ids=groups, limit=options.limit, include_superseded=options.superseded)
     )
-    if found.notice:
-        say(found.notice)
+    for told in (found.notice, found.by_words if memory.meaning is not None else ""):
+        if told:
+            say(app.scrub(told))
     if options.json:
         facts, episodes = map(fact_shown, found.facts), map(passage_shown, found.episodes)
         put_json({"facts": [one.model_dump(mode="json") for one in facts], "episodes": [one.model_dump(mode="json") for one in episodes]})

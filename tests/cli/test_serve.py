@@ -265,6 +265,32 @@ print(*names, "|", *(name for name in heavy if name in sys.modules))
 """
 
 
+SEARCH = """
+import asyncio, os, sys
+from pathlib import Path
+
+from cli.wire import build_app, close_app
+
+async def searched():
+    from graph.episodes import NewEpisode, Wanted
+    app = build_app(os.environ, workspace=Path.cwd())
+    memory = app.memory()
+    await memory.inbox.add(NewEpisode(name="a note", body="A lorry", group_id=memory.group, uuid="6d1c3a7e-9a54-4f0e-8f0f-0c6a2b1d5e42"))
+    found = await memory.search(Wanted(query="lorry", group_ids=()))
+    print(len(found.episodes), await memory.nodes(Wanted(query="lorry", group_ids=())), (await memory.status()).embedding, "|", end="")
+    await close_app(app)
+
+asyncio.run(searched())
+heavy = ("numpy", "graphiti_core", "kuzu", "litellm", "aiohttp", "graph.drainer", "graph.vectored", "providers._embeddings")
+print(*(name for name in heavy if name in sys.modules))
+"""
+
+
+def test_searching_by_words_alone_imports_nothing_that_only_vectors_need(env: dict[str, str], tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", SEARCH], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stdout.strip()) == (0, "1 [] lexical |"), done.stderr
+
+
 def test_building_and_listing_the_server_imports_nothing_heavy(env: dict[str, str], tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", LAZY], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=50)
     assert done.returncode == 0, done.stderr

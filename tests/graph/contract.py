@@ -80,9 +80,10 @@ class House:
 
     async def search(self, query: str, *groups: str, past: bool = False, center: str | None = None, limit: int = 10) -> Findings:
         named = tuple(map(self.group, groups or ("a",)))
-        return await self.knowledge.search(
+        found = await self.knowledge.search(
             Wanted(query=query, group_ids=named, limit=limit, include_superseded=past, center=center)
         )
+        return found.model_copy(update={"by_words": ""})  # how it was searched is not what is held against the contract
 
     async def facts(self, query: str, *groups: str, past: bool = False) -> list[str]:
         return [one.fact.fact for one in (await self.search(query, *groups, past=past)).facts]
