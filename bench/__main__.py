@@ -12,7 +12,7 @@ from statistics import median
 from bench.client import RpcClient, server
 from bench.gateway import router, shims
 from bench.panel import consensus, review
-from bench.recall import recall
+from bench.recall import recall, recall_by_meaning
 from bench.redis import redis
 from bench.remember import remember
 from bench.report import Report, milliseconds
@@ -158,7 +158,7 @@ async def breaker(setting: Setting, report: Report) -> None:
 
 _ALL = (
     start, together, memory, context, overhead, concurrent, failover, breaker, consensus, review, shims, router, redis, window, recall,
-    remember,
+    recall_by_meaning, remember,
 )  # fmt: skip
 MEASUREMENTS = {one.__name__: one for one in _ALL}
 

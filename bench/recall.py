@@ -18,12 +18,15 @@ from typing import Any
 
 from bench.report import Report
 from bench.setting import HERE, PARLEY, Setting
+from cli.wire import build_app, close_app
+from graph.embedding import Meaning
 from graph.episodes import Findings, Wanted
 from graph.inbox import Inbox
 from graph.read_model import ReadModel
 
 DATA = HERE / "data" / "recall"
 GROUP = "recall"
+EMBEDDING = "openrouter/openai/text-embedding-3-small"
 FIRST = 5
 
 
@@ -115,10 +118,10 @@ def ranked(found: Findings) -> list[Result]:
     return [result for _, result in sorted((*facts, *episodes), key=lambda pair: -pair[0])]
 
 
-async def told(setting: Setting, home: str) -> Path:
-    """Tell all episodes to a memory, have them read, and return its file."""
+async def told(setting: Setting, home: str, **extra: str) -> Path:
+    """Tell all episodes to a memory, have them read, and return its file. `extra` is added to the environment."""
     await setting.control("extractions", {"extractions": recorded()})
-    env = setting.server_env(home)
+    env = setting.server_env(home, **extra)
     export = setting.folder / "recall.json"
     export.write_text(json.dumps({"episodes": [_told(one) for one in rows("episodes")]}), "utf-8")
     for command in (("import", str(export)), ("drain", "--idle", "1")):
@@ -139,10 +142,10 @@ def _told(one: Mapping[str, Any]) -> dict[str, str]:
     return {"uuid": uuid_of(one["id"]), "group_id": GROUP, **shown}
 
 
-async def scored(database: Path, questions: Sequence[Mapping[str, Any]]) -> Scores:
-    """Ask a memory all questions."""
+async def scored(database: Path, questions: Sequence[Mapping[str, Any]], meaning: Meaning | None = None) -> Scores:
+    """Ask a memory all questions, by words alone unless `meaning` is the embedding model that it was read with."""
     inbox, scores = Inbox(database), Scores()
-    model = ReadModel(inbox.database)
+    model = ReadModel(inbox.database, meaning=meaning)
     for question in questions:
         found = await model.search(Wanted(query=question["question"], group_ids=(GROUP,), limit=10))
         scores.note(question, ranked(found))
@@ -180,3 +183,19 @@ def _rows(report: Report, scores: Scores) -> None:
     for kind in kinds:
         both = f"{scores.part(scores.first, [kind]):.2f} / {scores.part(scores.among, [kind]):.2f} of {scores.asked[kind]}"
         report.row(f"recall: hit@1 / hit@5, {kind}", both, "no bound", True)
+
+
+async def recall_by_meaning(setting: Setting, report: Report) -> None:
+    """Ask a memory that was read with an embedding model, whose simulated vectors know stems and a small thesaurus."""
+    env = setting.server_env("recall-by-meaning", PARLEY_EMBEDDING_MODEL=EMBEDDING)
+    database = await told(setting, "recall-by-meaning", PARLEY_EMBEDDING_MODEL=EMBEDDING)
+    questions = [one for one in rows("questions") if one["kind"] != "never"]
+    app = build_app(env, workspace=setting.folder)
+    by_words, by_meaning = await scored(database, questions), await scored(database, questions, app.memory().meaning)
+    await close_app(app)
+    kinds = list(by_words.asked)
+    for asked in (kinds, ["names"], ["paraphrase"]):
+        parts = [f"{one.part(one.first, asked):.3f} / {one.part(one.among, asked):.3f}" for one in (by_words, by_meaning)]
+        better = by_meaning.part(by_meaning.among, asked) >= by_words.part(by_words.among, asked)
+        kind = "all questions" if asked is kinds else asked[0]
+        report.row(f"recall by meaning: hit@1 / hit@5, {kind}", f"{parts[1]} (words: {parts[0]})", "hit@5 no lower", better)
