@@ -24,8 +24,8 @@ from bench.client import server
 from bench.report import Report
 from bench.setting import PARLEY, Setting, simulated
 from cli.memory import graph_config
+from graph.config import QUIET_ENVIRONMENT
 from graph.inbox import Inbox
-from graph.opening import QUIET_ENVIRONMENT
 from graph.ownership import owner
 from memory._sql import Sql
 

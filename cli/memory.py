@@ -56,11 +56,11 @@ class MemoryDoor:
     def __call__(self) -> Memory:
         """Return the memory."""
         if self._memory is None:
+            from graph.config import QUIET_ENVIRONMENT
             from graph.embedding import Meaning
             from graph.episodes import group_of
             from graph.inbox import Inbox
             from graph.memory import Memory
-            from graph.opening import QUIET_ENVIRONMENT
             from graph.ownership import Watch, start
             from graph.read_model import ReadModel
             from graph.server_knowledge import ServerKnowledge
@@ -142,10 +142,11 @@ async def drain(app: App, env: Mapping[str, str], *, idle_s: float | None = None
 
 
 async def _drain_alone(app: App, config: GraphConfig, inbox: Inbox, idle_s: float | None, patient_until: float) -> int:
+    from graph.config import QUIET_ENVIRONMENT
     from graph.drainer import IDLE_SECONDS, Drainer
     from graph.extraction import Extraction
     from graph.memory import PROBLEM
-    from graph.opening import QUIET_ENVIRONMENT, Opener
+    from graph.opening import Opener
 
     os.environ.update(QUIET_ENVIRONMENT)
     extraction = Extraction(app.chain, app.catalogue, config.extraction_model, config.extraction_small_model)

@@ -51,11 +51,6 @@ class Candidates(SearchInterface):
             return []
         return self._edges(await self.known.facts(self.facts.nearest(group_ids or (), search_vector, limit, min(min_score, self.near))))
 
-    async def node_fulltext_search(
-        self, driver: Any, query: str, search_filter: Any, group_ids: list[str] | None = None, limit: int = 100
-    ) -> list[EntityNode]:
-        return self._nodes(await self.known.entities_like(query, group_ids or (), limit))
-
     async def node_similarity_search(
         self,
         driver: Any,

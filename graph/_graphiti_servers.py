@@ -112,7 +112,7 @@ class Neo4j(_Speaking):
         except BaseException:
             await engine.aclose()
             raise
-        return engine
+        return engine  # pragma: no cover - takes a server
 
     async def to_write(self, group_id: str) -> GraphDriver:
         return self._driver

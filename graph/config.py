@@ -19,6 +19,8 @@ BACKENDS: Mapping[str, str] = {
 _PORTS: Mapping[str, int] = {"neo4j": 7687, "falkordb": 6379}
 EMBEDDED = "kuzu"
 LEXICAL = "lexical"
+QUIET_ENVIRONMENT: Mapping[str, str] = {"GRAPHITI_TELEMETRY_ENABLED": "false", "PYTHON_DOTENV_DISABLED": "1"}
+"""To be set before Graphiti is imported: it tells nobody of its use, and takes no project's .env for its own."""
 EXAMPLE_MODEL = "openrouter/openai/text-embedding-3-small"
 _MODEL = re.compile(r"[A-Za-z0-9_]+/[A-Za-z0-9_.:@/-]{1,160}", re.ASCII)
 

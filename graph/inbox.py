@@ -12,7 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from conversation.errors import InvalidInput
 from graph import _found
 from graph._rows import scope
 from graph._tables import MEMORY
@@ -49,10 +48,8 @@ class Inbox:
         def put(sql: Sql) -> Episode:
             columns = "uuid, group_id, name, body, source, source_description, created_at, scope, state"
             sql.execute(f"INSERT INTO episodes({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued') ON CONFLICT DO NOTHING", row)  # noqa: S608
-            found = _one(sql, given.uuid)
-            if found is None:
-                raise InvalidInput("uuid cannot be kept.")
-            return found
+            (kept,) = sql.execute(f"SELECT {_EPISODE} FROM episodes WHERE uuid = ?", (given.uuid,)).fetchall()  # noqa: S608
+            return _episode(kept)
 
         return await self.database.run(put, write=True)
 

@@ -23,10 +23,6 @@ _FACTS_BETWEEN = (
     f"SELECT {_FACT} FROM facts f WHERE f.source IN (SELECT value FROM json_each(?2)) "  # noqa: S608
     "AND f.target IN (SELECT value FROM json_each(?2)) AND f.generation = ?1 ORDER BY f.n DESC LIMIT ?3"
 )
-_ENTITIES_LIKE = (
-    f"SELECT {_ENTITY} FROM (SELECT rowid AS n, bm25(entities_fts, 4.0, 1.0, 0.0) AS score FROM entities_fts "  # noqa: S608
-    "WHERE entities_fts MATCH ?2 ORDER BY score LIMIT ?3) b JOIN entities n ON n.n = b.n WHERE n.generation = ?1 ORDER BY b.score"
-)
 _FACTS = f"SELECT {_FACT} FROM facts f WHERE f.generation = ?1 AND f.uuid IN (SELECT value FROM json_each(?2))"  # noqa: S608
 _ENTITIES = f"SELECT {_ENTITY} FROM entities n WHERE n.generation = ?1 AND n.uuid IN (SELECT value FROM json_each(?2))"  # noqa: S608
 _EPISODES_OF = "SELECT episode FROM provenance WHERE generation = ? AND fact = ? ORDER BY position"
@@ -50,10 +46,6 @@ class Known:
         """Return facts in the order of their uuids; one that is not there is left out."""
         found = {one.uuid: one for one in await self._facts(_FACTS, _rows.listed(uuids))}
         return [found[uuid] for uuid in uuids if uuid in found]
-
-    async def entities_like(self, text: str, groups: Sequence[str], limit: int) -> list[Entity]:
-        """Return the entities whose names or summaries share words with a text, the likest first."""
-        return await self._entities(_ENTITIES_LIKE, self._words(text, groups), limit)
 
     async def entities(self, uuids: Sequence[str]) -> list[Entity]:
         """Return entities in the order of their uuids; one that is not there is left out."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 
 from conversation.errors import MemoryUnavailable
 from graph import _made, lexical
@@ -16,9 +15,6 @@ from graph.inbox import Inbox
 from graph.known import Known
 from graph.vectored import Kept, WithVectors
 from memory._home import private_folder
-
-QUIET_ENVIRONMENT: Mapping[str, str] = {"GRAPHITI_TELEMETRY_ENABLED": "false", "PYTHON_DOTENV_DISABLED": "1"}
-"""To be set before Graphiti is imported: it tells nobody of its use, and takes no project's .env for its own."""
 
 
 class Opener:

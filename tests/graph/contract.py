@@ -273,3 +273,8 @@ class GraphContract:
         found = await house.search("zanzibar")
         assert [one.fact.fact for one in found.facts] == ["Zanzibar \"is\" '日本語' \\ $x"]
         assert found.facts[0].told[0].excerpt == body and found.facts[0].target_name == "日本語"
+
+    async def test_the_words_of_a_note_come_with_the_first_of_its_facts(self, house: House) -> None:
+        await house.tell("Alice works at Acme and lives in Oslo.", WORKS, ("Alice", "LIVES_IN", "Oslo", "Alice lives in Oslo"))
+        excerpts = [one.told[0].excerpt for one in (await house.search("Alice Acme Oslo")).facts]
+        assert sorted(excerpts) == ["", "Alice works at Acme and lives in Oslo."] and excerpts[0]

@@ -167,3 +167,20 @@ async def found(inbox: Inbox) -> dict[str, str]:
     """The facts that are searched in group g, each with its uuid."""
     findings = await ReadModel(inbox.database).search(Wanted(query="said Alice", group_ids=("g",)))
     return {one.fact.fact: one.fact.uuid for one in findings.facts}
+
+
+async def test_when_it_is_told_to_end_what_it_was_at_is_left_for_the_next(inbox: Inbox, parley_home: Path, model: Model) -> None:
+    uuid = await tell(inbox, model, "one")
+    model.blocked = asyncio.Event()
+    work = asyncio.create_task(drainer(inbox, parley_home, model).run())
+    await auntil(lambda: bool(model.asked))
+    await inbox.delete(await tell(inbox, model, "two"))
+    await inbox.rebuild()  # waits for what is running, as what was deleted does
+    await a_while(0.4)
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    model.blocked = None
+    known = await inbox.get(uuid)
+    assert known is not None and known.state == "running" and await inbox.recover() == 1
+    await drainer(inbox, parley_home, model).run()
+    assert await inbox.queue() == Queue(done=1) and not await inbox.is_building()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import uuid
@@ -13,7 +14,7 @@ import pytest
 pytest.importorskip("graphiti_core")
 
 from graph import lexical
-from graph._graphiti import Graph
+from graph._graphiti import Graph, _InOrder, _read  # pyright: ignore[reportPrivateUsage]
 from graph.episodes import Episode, Found, NewEpisode
 from graph.extraction import NotAsAsked
 from graph.inbox import Inbox
@@ -34,10 +35,14 @@ class Model:
         self.errors: list[Exception] = []
         """What is raised first, whatever is asked."""
         self.asked: list[str] = []
+        self.blocked: asyncio.Event | None = None
+        """Waited for before anything is answered."""
 
     async def __call__(self, messages: Sequence[tuple[str, str]], is_small: bool, max_tokens: int) -> str:
         text = "\n".join(content for _, content in messages)
         self.asked.append(text)
+        if self.blocked is not None:
+            await self.blocked.wait()
         if self.errors:
             raise self.errors.pop(0)
         return self.odd.pop(0) if self.odd else json.dumps(self._answer(text))
@@ -146,3 +151,11 @@ async def test_an_answer_of_another_shape_is_told_so_once(graph: Graph, told: To
     model.odd = [odd, odd]
     with pytest.raises(NotAsAsked):
         await graph.remember(episode)
+
+
+def test_an_answer_without_a_shape_is_taken_as_it_is() -> None:
+    assert _read('so: {"a": [1]}, that is it', None) == {"a": [1]}
+
+
+async def test_nothing_is_ranked_by_a_model() -> None:
+    assert await _InOrder().rank("x", ["a", "b"]) == [("a", 1.0), ("b", 0.5)]

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from graph.config import GraphConfig
 from graph.episodes import NewEpisode
 from graph.inbox import Inbox
-from graph.memory import new_uuid
+from graph.memory import Memory, new_uuid
 from graph.ownership import Watch, alone, owner, start
+from graph.read_model import ReadModel
 from tests.waiting import auntil, until
 
 HOLDS = """
@@ -163,3 +165,17 @@ def test_a_process_that_is_started_is_nobodys_child_and_says_what_it_says_in_a_f
 def wait_for(file: Path) -> None:
     """Wait until a process has written into a file."""
     until(lambda: file.exists() and file.read_text() != "")
+
+
+async def test_a_memory_has_what_it_is_told_read_unless_nobody_can(inbox: Inbox, parley_home: Path, lock: Path) -> None:
+    starts = Starts()
+    told = NewEpisode(name="x", body="x", group_id="", uuid=new_uuid())
+    for unread, expected in (("nobody", 0), ("", 1)):
+        watch = watching(inbox, lock, starts)
+        memory = Memory(
+            GraphConfig(home=parley_home), inbox, ReadModel(inbox.database), group="g", watch=watch, unread=lambda unread=unread: unread
+        )
+        await memory.add(told)
+        await memory.see_to_it()
+        await watch.aclose()
+        assert min(starts.count, 1) == expected

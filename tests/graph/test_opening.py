@@ -1,0 +1,50 @@
+"""The graph opened for a drainer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("graphiti_core")
+
+from conversation.errors import StoreBusy
+from graph import lexical
+from graph._graphiti import Graph
+from graph.config import GraphConfig
+from graph.inbox import Inbox
+from graph.known import Known
+from graph.opening import Opener
+from tests.graph.test_graphiti import Model
+
+
+@pytest.fixture
+async def inbox(parley_home: Path) -> AsyncIterator[Inbox]:
+    one = Inbox(parley_home / "memory.db")
+    yield one
+    await one.aclose()
+
+
+async def test_a_graph_of_which_nothing_can_be_noted_is_let_go_of(
+    inbox: Inbox, parley_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def busy(*_: Any) -> None:
+        raise StoreBusy("Another process holds the memory.")
+
+    model: Any = Model()
+    opener = Opener(GraphConfig(home=parley_home), inbox, model)
+    monkeypatch.setattr(inbox, "set", busy)
+    with pytest.raises(StoreBusy):
+        await opener(1)
+    again = await Graph.open(parley_home / "graph" / "1", model, lexical.embed, Known(inbox.database, 1))
+    await again.aclose()
+
+
+def test_all_of_it_is_in_the_state_folder(parley_home: Path) -> None:
+    config = GraphConfig(home=parley_home)
+    files = (config.database, config.lock, config.log, config.crash, config.graph(3))
+    assert [str(file.relative_to(parley_home)) for file in files] == [
+        "memory.db", "memory.lock", "memory.log", "memory.crash", "graph/3",
+    ]  # fmt: skip
