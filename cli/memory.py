@@ -67,7 +67,7 @@ class MemoryDoor:
 
             config = graph_config(self._env, self._home)
             inbox = Inbox(config.database)
-            start_one = partial(start, _drainer(), self._env, config.home, config.log)
+            start_one = partial(start, _drainer(), self._env, Path(self._workspace), config.log)
             watch = Watch(inbox, config.database, config.lock, start_one)
             name, group = config.embedding_model, group_of(self._workspace)
             meaning = Meaning(name, partial(self._embedder, name)) if name else None

@@ -73,11 +73,11 @@ class Inbox:
         return Queue(**dict(rows))
 
     async def retry(self, uuid: str | None = None) -> int:
-        """Queue a failed episode once more, or all of them, and return how many that were."""
+        """Queue a failed episode once more, or one that was put off for now, or all of them, and return how many that were."""
         known = None if uuid is None else checked_uuid(uuid)
 
         def again(sql: Sql) -> int:
-            where = "state = 'failed' AND (?1 IS NULL OR uuid = ?1)"
+            where = "(state = 'failed' OR (state = 'queued' AND not_before <> '')) AND (?1 IS NULL OR uuid = ?1)"
             changed = "UPDATE episodes SET state = 'queued', tries = 0, error = NULL, not_before = ''"
             return len(sql.execute(f"{changed} WHERE {where} RETURNING 1", (known,)).fetchall())
 

@@ -67,19 +67,26 @@ def _locked(handle: int, kind: int) -> bool:
     return True
 
 
-def start(command: Sequence[str], env: Mapping[str, str], home: Path, log_file: Path) -> None:
+def start(command: Sequence[str], env: Mapping[str, str], folder: Path, log_file: Path) -> None:
     """Start a process that goes on when this one ends, and is nobody's child. Raises OSError.
 
-    It works in `home`, so that no file of a project is taken for its own.
+    It works in `folder`, to which paths in its settings are relative; in that of its log when there is no such folder any more.
     """
-    private_folder(home)
+    home = private_folder(log_file.parent)
     mode = os.O_TRUNC if log_file.exists() and log_file.stat().st_size > _LARGEST_LOG else os.O_APPEND
     handle = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | mode, 0o600)
     try:
         # The shell ends at once, and whoever takes up orphans takes up its child.
         words = ["/bin/sh", "-c", '"$@" &', "sh", *command]
         subprocess.run(  # noqa: S603 - the command is our own
-            words, env=dict(env), cwd=home, stdin=subprocess.DEVNULL, stdout=handle, stderr=handle, start_new_session=True, check=False
+            words,
+            env=dict(env),
+            cwd=folder if folder.is_dir() else home,
+            stdin=subprocess.DEVNULL,
+            stdout=handle,
+            stderr=handle,
+            start_new_session=True,
+            check=False,
         )
     finally:
         os.close(handle)

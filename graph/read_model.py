@@ -59,8 +59,9 @@ class ReadModel:
         return Search(sql, wanted, now, like).findings().model_copy(update={"by_words": by_words})
 
     async def nodes(self, wanted: Wanted) -> Sequence[Entity]:
-        """Return the entities that fit best. See Knowledge."""
-        return await self._database.run(lambda sql: _nodes(sql, wanted), write=False)
+        """Return the entities that fit best; those of which nothing is true any more come last, unless that is wanted. See Knowledge."""
+        now = stamp(self._clock())
+        return await self._database.run(lambda sql: _nodes(sql, wanted, now), write=False)
 
     async def fact(self, uuid: str) -> FoundFact | None:
         """Return a fact. See Knowledge."""
@@ -72,10 +73,22 @@ class ReadModel:
         """Do nothing: the file is the inbox's. See Knowledge."""
 
 
-def _nodes(sql: Sql, wanted: Wanted) -> list[Entity]:
+def _nodes(sql: Sql, wanted: Wanted, now: str) -> list[Entity]:
     near = _rows.near(sql, wanted.center)
     number = _rows.generation(sql)
     words = _rows.match(wanted.query, (_rows.scope(group, number) for group in wanted.group_ids))
     rows = sql.execute(_NODES, (words,)).fetchall()
-    found = sorted(map(_rows.entity, rows), key=lambda one: near.get(one.uuid, _rows.FAR))
+    entities = list(map(_rows.entity, rows))
+    ended: set[str] = set() if wanted.include_superseded else _ended(sql, [one.uuid for one in entities], now)
+    found = sorted(entities, key=lambda one: (near.get(one.uuid, _rows.FAR), one.uuid in ended))
     return found[: wanted.limit]
+
+
+def _ended(sql: Sql, entities: Sequence[str], now: str) -> set[str]:
+    """Return the entities of which facts were told, and none is true any more."""
+    statement = (
+        "SELECT e.value FROM json_each(?1) e JOIN facts f ON f.source = e.value OR f.target = e.value "  # noqa: S608
+        f"WHERE f.generation = {_rows.CURRENT} GROUP BY e.value "
+        "HAVING min(f.expired_at IS NOT NULL OR coalesce(f.invalid_at <= ?2, 0)) = 1"
+    )
+    return set(_rows.column(sql, statement, _rows.listed(entities), now))

@@ -39,7 +39,9 @@ def run(context: Context, arguments: list[str]) -> int:
     async def act(app: App) -> int:
         try:
             if options.action == "drain":
-                return await drain(app, env, idle_s=options.idle, unless_running=options.unless_running)
+                await drain(app, env, idle_s=options.idle, unless_running=options.unless_running)
+                say(app.scrub((await app.memory().status()).message))
+                return 0
             return await _ACTIONS[options.action](app, app.memory(), options)
         except InvalidInput as error:
             raise WrongUse(f"parley memory {options.action}: {error.message} {error.hint}".rstrip()) from None

@@ -304,3 +304,13 @@ async def test_what_was_read_for_a_graph_that_is_made_anew_by_now_is_queued(inbo
     await inbox.claim()
     await inbox.done(one.uuid, Found(), 2)
     assert await inbox.built() and not await inbox.built()
+
+
+async def test_what_was_put_off_can_be_read_now(inbox: Inbox) -> None:
+    one = await inbox.add(told())
+    await inbox.add(told("other"))
+    await inbox.claim()
+    await inbox.postpone(one.uuid, "the budget is spent", 600, counted=False)
+    assert await inbox.retry() == 1
+    again = await inbox.claim()
+    assert again is not None and (again.uuid, again.tries, again.error) == (one.uuid, 1, None)

@@ -150,16 +150,19 @@ async def test_trouble_with_the_store_does_not_end_the_watch(inbox: Inbox, lock:
 def test_a_process_that_is_started_is_nobodys_child_and_says_what_it_says_in_a_file(parley_home: Path) -> None:
     log, out = parley_home / "memory.log", parley_home / "out"
     code = "import os, sys; sys.stderr.write('said\\n'); open(sys.argv[1], 'w').write(f'{os.getppid()} {os.getcwd()} {os.environ}')"
-    start([sys.executable, "-c", code, str(out)], {"WORD": "handed on"}, parley_home, log)
+    work = parley_home.parent / "work"
+    work.mkdir()
+    start([sys.executable, "-c", code, str(out)], {"WORD": "handed on"}, work, log)
     wait_for(out)
     parent, folder, rest = out.read_text().split(" ", 2)
-    assert int(parent) != os.getpid() and folder == str(parley_home) and "handed on" in rest
+    assert int(parent) != os.getpid() and folder == str(work) and "handed on" in rest
+    work.rmdir()
     assert log.stat().st_mode & 0o777 == 0o600
     log.write_text("x" * 1_000_001)
     out.unlink()
-    start([sys.executable, "-c", code, str(out)], {}, parley_home, log)
+    start([sys.executable, "-c", code, str(out)], {}, work, log)
     wait_for(out)
-    assert log.stat().st_size < 1_000_000
+    assert log.stat().st_size < 1_000_000 and out.read_text().split()[1] == str(parley_home), "the folder is gone"
 
 
 def wait_for(file: Path) -> None:

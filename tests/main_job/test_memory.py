@@ -19,14 +19,15 @@ from tests.main_job.process import Parley, bare_environment
 from tests.main_job.wires import PROVIDERS
 from tests.waiting import until
 
-TIMEOUTS = {"PARLEY_FIRST_BYTE_TIMEOUT": "1.5", "PARLEY_BREAKER_FAILURES": "1000000"}
+TIMEOUTS = {"PARLEY_FIRST_BYTE_TIMEOUT": "1.5"}
 
 
 @pytest.fixture(scope="module")
 def server(simulated: ThreadedSimulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parley]:
     """One server for these tests, and so one process that reads; each test has a group of its own."""
     folder = tmp_path_factory.mktemp("memory")
-    env = {**bare_environment(folder), **simulated.environment(folder), **TIMEOUTS}
+    (folder / "settings.toml").write_text("[chain]\nbreaker_failures = 1000000\n")
+    env = {**bare_environment(folder), **simulated.environment(folder), **TIMEOUTS, "PARLEY_CONFIG": "settings.toml"}
     with Parley(env, folder, folder / "stderr") as one:
         yield one
         end_the_drainer(one)
@@ -75,7 +76,7 @@ def test_a_note_is_read_and_what_it_says_is_found_in_another_process(
 ) -> None:
     told = remember("Alice maintains the parser.")
     assert (told["state"], told["error"]) == ("done", None)
-    with Parley(server.env, tmp_path, tmp_path / "stderr") as other:
+    with Parley({**server.env, "PARLEY_CONFIG": ""}, tmp_path, tmp_path / "stderr") as other:
         (found,) = facts(other, group, "Who maintains the parser?")
         assert (found["fact"], found["source_node"], found["episodes"]) == ("Alice maintains the parser.", "Alice", [told["uuid"]])
         nodes = other.call("search_nodes", query="alice", group_ids=[group]).answer["nodes"]

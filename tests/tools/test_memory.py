@@ -131,6 +131,14 @@ async def test_entities_are_found(house: House, changed: tuple[str, str]) -> Non
     assert [one["code"] for one in answer["warnings"]] == ["lexical_memory"]
 
 
+async def test_entities_of_which_nothing_is_true_any_more_come_last(house: House, changed: tuple[str, str]) -> None:
+    async def named(**more: Any) -> list[str]:
+        return [one["name"] for one in (await house.call("search_nodes", {"query": "PostgreSQL job queue", **more}))["nodes"]]
+
+    assert await named() == ["job queue", "PostgreSQL"]
+    assert sorted(await named(include_superseded=True)) == ["PostgreSQL", "job queue"]
+
+
 async def test_what_is_near_an_entity_comes_first(house: House, memory: Memory) -> None:
     await tell(memory, "a", "x", ("Ada", "Ada reviews the gate code", "gate"))
     await tell(memory, "b", "x", ("Bo", "Bo reviews the relay code, all the code", "relay"))
