@@ -42,7 +42,7 @@ def alone(path: Path) -> Generator[bool]:
 
 def owner(path: Path) -> int | None:
     """Return the number of the process that drains, None when none does; 0 for one that has only just begun."""
-    if not path.exists():
+    if not os.path.exists(path):  # Path.exists raises where a folder is closed
         return None
     handle = _opened(path)
     try:

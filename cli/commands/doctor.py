@@ -116,7 +116,7 @@ def _configured(env: Mapping[str, str]) -> Iterator[Check]:
 
 async def _memory(app: App) -> list[Check]:
     """Return how the memory does; nothing where nobody has told it anything."""
-    if not (Path(app.home) / "memory.db").exists():
+    if not os.path.exists(Path(app.home) / "memory.db"):  # Path.exists raises where a folder is closed
         return []
     memory = app.memory()
     try:
