@@ -16,7 +16,7 @@ from memory._sql import stamp
 Source = Literal["text", "json", "message"]
 State = Literal["queued", "running", "done", "failed"]
 
-MAX_NAME, MAX_BODY = 300, 200_000
+MAX_NAME, MAX_DESCRIPTION, MAX_BODY = 300, 1_000, 200_000
 """Characters. An episode is read by a model as a whole, so that more than this would not fit its window."""
 _GROUP = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
@@ -175,7 +175,8 @@ def checked(new: NewEpisode) -> NewEpisode:
         raise InvalidInput("name is empty.")
     if not new.body.strip():
         raise InvalidInput("episode_body is empty.")
-    for what, text, most in (("name", new.name, MAX_NAME), ("episode_body", new.body, MAX_BODY)):
+    described = ("source_description", new.source_description, MAX_DESCRIPTION)
+    for what, text, most in (("name", new.name, MAX_NAME), ("episode_body", new.body, MAX_BODY), described):
         if len(text) > most:
             raise InvalidInput(f"{what} has {len(text):,} characters; at most {most:,} are taken.", hint="Tell it in several episodes.")
     return new.model_copy(update={"uuid": checked_uuid(new.uuid), "group_id": checked_group(new.group_id), "at": _checked_time(new.at)})

@@ -12,6 +12,7 @@ import pytest
 from graph.memory import Memory
 from tests.graph.notes import GROUP, entity, fact_uuid, remembering, tell
 from tests.tools.house import House
+from tools import memories
 from tools.limits import Limits
 
 QUEUE = "The job queue runs on PostgreSQL"
@@ -71,6 +72,7 @@ async def test_a_note_without_a_uuid_gets_one_and_can_be_put_into_a_group(house:
         ("add_memory", {"name": "x", "episode_body": ""}, "episode_body is empty"),
         ("add_memory", {"name": "x", "episode_body": "x" * 200_001}, "200,000"),
         ("add_memory", {"name": "x", "episode_body": "x", "uuid": "mine"}, "uuid is not a UUID"),
+        ("add_memory", {"name": "x", "episode_body": "x", "source_description": "x" * 1_001}, "1,000"),
         ("add_memory", {"name": "x", "episode_body": "x", "group_id": "a/b"}, "group_id"),
         ("add_memory", {"name": "x", "episode_body": "x", "source": "html"}, "source"),
         ("add_memory", {"episode_body": "x"}, "name is required"),
@@ -217,3 +219,10 @@ async def test_answers_stay_within_their_bound_and_say_what_is_missing(workspace
         await tell(memory, f"m{number}", "x", (f"service {number}", f"service {number} is {'good ' * 20}", f"thing {number}"))
     nodes = await house.call("search_nodes", {"query": "service", "max_nodes": 100})
     assert 0 < len(nodes["nodes"]) < 60 and "nodes did not fit" in nodes["warnings"][-1]["message"]
+
+
+async def test_an_episode_that_fits_is_shown_whole(house: House, memory: Memory) -> None:
+    known = await tell(memory, "short", "All of it.")
+    (kept,) = await memory.episodes()
+    shown = memories.episode_shown(kept)
+    assert kept.uuid == known and memories.cut(shown, 100) == shown
