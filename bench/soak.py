@@ -83,10 +83,12 @@ class Soak:
             self.got[type(error).__name__] += 1
 
     async def sample(self) -> Sample:
-        """Read what the gateway holds while nobody asks."""
+        """Read what the gateway holds while nobody asks, and no client holds a connection to it."""
         self.free.clear()
         while self.asking:
             await asyncio.sleep(0.05)
+        await self.http.close()
+        self.http = session()
         await asyncio.sleep(1.0)  # what clients that left had begun is closed by then
         async with self.http.get(self.up.url("router").replace("/v1/messages", "/status")) as response:
             tasks = json.loads(await response.read())["tasks"]
@@ -96,10 +98,15 @@ class Soak:
         return Sample(int(line.split()[1]) / 1024, len(list((process / "fd").iterdir())), tasks)
 
 
+def session() -> aiohttp.ClientSession:
+    """Return a session that opens and keeps as many connections as there are requests at once."""
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+
+
 async def soak(setting: Setting, seconds: float) -> bool:
     """Run and print the figures; tell whether all stayed flat."""
-    async with gateway(setting, "soak") as up, aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-        run = Soak(http, up, time.monotonic() + seconds)
+    async with gateway(setting, "soak") as up:
+        run = Soak(session(), up, time.monotonic() + seconds)
         run.free.set()
         clients = [asyncio.create_task(run.client(number)) for number in range(CLIENTS)]
         faults = asyncio.create_task(_faults(setting, run))
@@ -111,6 +118,7 @@ async def soak(setting: Setting, seconds: float) -> bool:
         await asyncio.gather(*clients)
         faults.cancel()
         await asyncio.gather(faults, return_exceptions=True)
+        await run.http.close()
     return _told(run, samples, seconds)
 
 
