@@ -48,7 +48,9 @@ class RpcClient:
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
 
     async def call(self, method: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return the result of one request. Raises RuntimeError with the error the server answered."""
+        """Return the result of one request. Raises RuntimeError with the error the server answered, ConnectionError when it has ended."""
+        if self._reader.done():
+            raise ConnectionError("the server has ended")
         number = next(self._ids)
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
         self.send({"jsonrpc": "2.0", "id": number, "method": method, "params": dict(params or {})})

@@ -32,8 +32,10 @@ from memory._sql import Sql
 CLIENTS = 4
 POISON = "poisonous words"
 _DRAIN_SECONDS = 420.0
-_LIFE_OF_A_CLIENT, _LIFE_OF_A_DRAINER = (0.4, 2.5), (3.0, 8.0)
+_LIFE_OF_A_CLIENT, _LIFE_OF_A_DRAINER, _BETWEEN_NOTES = (0.4, 4.0), (2.0, 6.0), (0.0, 0.8)
 """Seconds, from and to."""
+_KILLING_SECONDS = 40.0
+"""How long what reads is still killed after all was told."""
 
 
 @dataclass
@@ -71,6 +73,7 @@ class Run:
                 for one, body in list(left.items()):
                     await client.tool("add_memory", name="A note", episode_body=body, group_id=group, uuid=one)
                     self.told[one] = left.pop(one)
+                    await asyncio.sleep(self.dice.uniform(*_BETWEEN_NOTES))
             finally:
                 killing.cancel()
 
@@ -168,7 +171,7 @@ async def _main(episodes: int, seed: int) -> int:
         run = Run(setting, setting.server_env("kills"), random.Random(seed))
         killing = asyncio.create_task(run.kill_drainers())
         await asyncio.gather(*(run.tell(number, episodes // CLIENTS) for number in range(CLIENTS)))
-        await asyncio.sleep(20)
+        await asyncio.sleep(_KILLING_SECONDS)
         killing.cancel()
         await run.drained()
         await run.report(report)
