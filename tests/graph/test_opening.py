@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ pytest.importorskip("graphiti_core")
 from conversation.errors import StoreBusy
 from graph import lexical
 from graph._graphiti import Graph
-from graph.config import GraphConfig
+from graph.config import QUIET_ENVIRONMENT, GraphConfig
 from graph.inbox import Inbox
 from graph.known import Known
 from graph.opening import Opener
@@ -48,3 +51,12 @@ def test_all_of_it_is_in_the_state_folder(parley_home: Path) -> None:
     assert [str(file.relative_to(parley_home)) for file in files] == [
         "memory.db", "memory.lock", "memory.log", "memory.crash", "graph/3",
     ]  # fmt: skip
+
+
+def test_a_projects_own_environment_file_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("SNEAKY=1\n")
+    code = "import os; from dotenv import load_dotenv; load_dotenv('.env'); print('SNEAKY' in os.environ)"
+    for quiet, expected in (({}, "True"), (QUIET_ENVIRONMENT, "False")):
+        env = {"PATH": os.environ["PATH"], **quiet}
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=30, check=True)
+        assert done.stdout.strip() == expected
