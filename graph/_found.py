@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
+from graph import _rows
 from graph._rows import scope
 from graph.episodes import Entity, Fact, Found, Vector
 from memory._sql import Sql
@@ -30,13 +31,13 @@ def with_vectors(sql: Sql, facts: Iterable[Fact], generation: int) -> set[str]:
         "WHERE f.uuid IN (SELECT value FROM json_each(?)) AND f.generation = ?"
     )
     words = {fact.uuid: fact.fact for fact in facts}
-    return {uuid for uuid, fact in sql.execute(statement, (json.dumps(list(words)), generation)) if fact == words[uuid]}
+    return {uuid for uuid, fact in sql.execute(statement, (_rows.listed(words), generation)) if fact == words[uuid]}
 
 
 def forget_episode(sql: Sql, episode: str) -> None:
     """Remove what only this episode says, and those only it mentions, from every graph."""
-    facts = _column(sql, "SELECT DISTINCT fact FROM provenance WHERE episode = ?", episode)
-    entities = _column(sql, "SELECT DISTINCT entity FROM mentions WHERE episode = ?", episode)
+    facts = _rows.column(sql, "SELECT DISTINCT fact FROM provenance WHERE episode = ?", episode)
+    entities = _rows.column(sql, "SELECT DISTINCT entity FROM mentions WHERE episode = ?", episode)
     sql.execute("DELETE FROM provenance WHERE episode = ?", (episode,))
     sql.execute("DELETE FROM mentions WHERE episode = ?", (episode,))
     _forget_vector(sql, "episode", episode)
@@ -65,9 +66,9 @@ def forget_fact(sql: Sql, fact: str) -> None:
 def forget_groups(sql: Sql, groups: Sequence[str]) -> None:
     """Remove all that was found in the episodes of these groups, and the episodes."""
     for group in groups:
-        for fact in _column(sql, "SELECT uuid FROM facts WHERE group_id = ?", group):
+        for fact in _rows.column(sql, "SELECT uuid FROM facts WHERE group_id = ?", group):
             forget_fact(sql, fact)
-        for entity in _column(sql, "SELECT uuid FROM entities WHERE group_id = ?", group):
+        for entity in _rows.column(sql, "SELECT uuid FROM entities WHERE group_id = ?", group):
             _forget_entity(sql, entity)
         sql.execute("DELETE FROM mentions WHERE episode IN (SELECT uuid FROM episodes WHERE group_id = ?)", (group,))
         sql.execute("DELETE FROM episodes WHERE group_id = ?", (group,))
@@ -104,7 +105,7 @@ def _put_fact(sql: Sql, fact: Fact, generation: int) -> None:
     )
     ((number,),) = sql.execute(statement, (generation, *(getattr(fact, name) for name in columns))).fetchall()
     named = "SELECT DISTINCT name FROM entities WHERE uuid IN (?, ?)"
-    ends = " ".join(_column(sql, named, fact.source, fact.target))
+    ends = " ".join(_rows.column(sql, named, fact.source, fact.target))
     sql.execute("DELETE FROM facts_fts WHERE rowid = ?", (number,))
     words = (number, fact.fact, ends, scope(fact.group_id, generation))
     sql.execute("INSERT INTO facts_fts(rowid, fact, ends, scope) VALUES (?, ?, ?, ?)", words)
@@ -133,8 +134,3 @@ def _forget_entity(sql: Sql, entity: str) -> None:
     for row in sql.execute("SELECT n FROM entities WHERE uuid = ?", (entity,)).fetchall():
         sql.execute("DELETE FROM entities_fts WHERE rowid = ?", row)
         sql.execute("DELETE FROM entities WHERE n = ?", row)
-
-
-def _column(sql: Sql, statement: str, *bindings: str) -> list[str]:
-    rows: Iterable[tuple[str]] = sql.execute(statement, bindings).fetchall()
-    return [value for (value,) in rows]

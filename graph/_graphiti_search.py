@@ -28,7 +28,7 @@ from graphiti_core.search.search_config import (
 from graph import ranking
 from graph._graphiti import Embed, Engine, as_entity, as_fact, as_stamp, edges, graphiti, rows
 from graph._graphiti_servers import connect
-from graph._hits import Hits, Ordered, excerpt, superseded
+from graph._hits import Hits, Ordered, excerpt
 from graph.config import Server
 from graph.episodes import Entity, Episode, Fact, Findings, FoundEpisode, FoundFact, Source, Told, Wanted, checked_uuid
 from memory._sql import Clock, stamp
@@ -150,7 +150,7 @@ class GraphKnowledge:
         of_notes = {uuid for one in notes.values() for uuid in one.entity_edges} - found.keys()
         found |= {one.uuid: as_fact(one) for one in await edges(driver, of_notes)}
         hits.facts |= found
-        ends = {end for fact in found.values() if superseded(fact, now) for end in (fact.source, fact.target)}
+        ends = {end for fact in found.values() if fact.has_ended(now) for end in (fact.source, fact.target)}
         newer = await self._around(driver, ends) - hits.facts.keys() if ends else set[str]()
         hits.facts |= {one.uuid: as_fact(one) for one in await edges(driver, newer)}
 
@@ -217,7 +217,7 @@ async def _with_ends(
             fact=fact,
             source_name=names.get(fact.source, ""),
             target_name=names.get(fact.target, ""),
-            superseded=superseded(fact, now),
+            superseded=fact.has_ended(now),
             told=tuple(_told(episodes[note]) for note in fact.episodes if note in episodes),
             score=round(score, 4),
         )

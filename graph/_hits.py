@@ -28,7 +28,7 @@ class Hits:
 
     def ended(self, now: str) -> list[Fact]:
         """Return the facts that are no longer true."""
-        return [fact for fact in self.facts.values() if superseded(fact, now)]
+        return [fact for fact in self.facts.values() if fact.has_ended(now)]
 
 
 class Ordered:
@@ -45,7 +45,7 @@ class Ordered:
             for note in fact.episodes:
                 told.setdefault(note, []).append(fact.uuid)
         self._told = told
-        self.stale = frozenset(note for note, facts in told.items() if any(superseded(hits.facts[one], now) for one in facts))
+        self.stale = frozenset(note for note, facts in told.items() if any(hits.facts[one].has_ended(now) for one in facts))
         self._of_notes = {note: self._of_note(note) for note in notes}
 
     def facts(self) -> Sequence[tuple[Fact, float]]:
@@ -60,7 +60,7 @@ class Ordered:
         def place(uuid: str) -> tuple[int, bool, float]:
             fact = self._hits.facts[uuid]
             distance = min(self._near.get(fact.source, _FAR), self._near.get(fact.target, _FAR))
-            return distance, superseded(fact, self._now) and self._tense is Tense.NOW, -scores[uuid]
+            return distance, fact.has_ended(self._now) and self._tense is Tense.NOW, -scores[uuid]
 
         return [(self._hits.facts[uuid], scores[uuid]) for uuid in sorted(scores, key=place)[: self._wanted.limit]]
 
@@ -77,7 +77,7 @@ class Ordered:
 
     def _shown(self, note: str) -> list[str]:
         facts = self._told[note]
-        return [fact for fact in facts if self.with_past or not superseded(self._hits.facts[fact], self._now)]
+        return [fact for fact in facts if self.with_past or not self._hits.facts[fact].has_ended(self._now)]
 
     def _of_note(self, note: str) -> float:
         best = max((self._hits.by_fact.get(fact, 0.0) for fact in self._shown(note)), default=0.0)
@@ -100,12 +100,7 @@ class Ordered:
                         found[new.uuid] = found[old.uuid]
                         heirs.append(new)
             ending = heirs
-        return {uuid: score for uuid, score in found.items() if score > 0 and not superseded(self._hits.facts[uuid], self._now)}
-
-
-def superseded(fact: Fact, now: str) -> bool:
-    """Tell whether a fact is no longer true."""
-    return fact.expired_at is not None or (fact.invalid_at is not None and fact.invalid_at <= now)
+        return {uuid: score for uuid, score in found.items() if score > 0 and not self._hits.facts[uuid].has_ended(self._now)}
 
 
 def _replaced(old: Fact, new: Fact) -> bool:

@@ -14,8 +14,12 @@ from memory._sql import Sql
 FACT = ("uuid", "group_id", "source", "target", "name", "fact", "created_at", "valid_at", "invalid_at", "expired_at")
 _FACTS = ", ".join(f"f.{name}" for name in FACT)
 ENTITY = ("uuid", "group_id", "name", "created_at", "labels", "summary")
-_EPISODE = ("uuid", "group_id", "name", "body", "source", "source_description", "created_at", "state", "tries", "error")
+EPISODE = ("uuid", "group_id", "name", "body", "source", "source_description", "created_at", "state", "tries", "error")
+EPISODES = f"SELECT {', '.join(EPISODE)} FROM episodes"  # noqa: S608
+"""All episodes; a condition and an order may follow."""
 _TOLD = ("uuid", "name", "created_at", "source", "source_description")
+ENDED = "(f.expired_at IS NOT NULL OR coalesce(f.invalid_at <= ?2, 0))"
+"""Whether a fact f is no longer true at the time ?2: graph.episodes.Fact.has_ended."""
 CURRENT = "(SELECT CAST(value AS INTEGER) FROM settings WHERE name = 'generation')"
 """The number of the graph that is searched."""
 
@@ -35,13 +39,12 @@ def facts(sql: Sql, uuids: Iterable[str], now: str) -> dict[str, FoundFact]:
         known = dict(zip(FACT, row, strict=True))
         sources = told.get(known["uuid"], ())
         fact = Fact.of_checked({**known, "episodes": tuple(one.uuid for one in sources)})
-        superseded = fact.expired_at is not None or (fact.invalid_at is not None and fact.invalid_at <= now)
         found[fact.uuid] = FoundFact.of_checked(
             {
                 "fact": fact,
                 "source_name": source or "",
                 "target_name": target or "",
-                "superseded": superseded,
+                "superseded": fact.has_ended(now),
                 "told": tuple(sources),
                 "score": 0.0,
             }
@@ -60,8 +63,8 @@ class Head(NamedTuple):
 def heads(sql: Sql, uuids: Iterable[str], now: str) -> dict[str, Head]:
     """Return the heads of facts by uuid: a search looks at hundreds of facts for the ten it shows."""
     statement = (
-        "SELECT uuid, source, target, expired_at IS NOT NULL OR coalesce(invalid_at <= ?2, 0) FROM facts "  # noqa: S608
-        f"WHERE uuid IN (SELECT value FROM json_each(?1)) AND generation = {CURRENT}"
+        f"SELECT f.uuid, f.source, f.target, {ENDED} FROM facts f "  # noqa: S608
+        f"WHERE f.uuid IN (SELECT value FROM json_each(?1)) AND f.generation = {CURRENT}"
     )
     rows = sql.execute(statement, (listed(uuids), now))
     return {uuid: Head(source, target, bool(superseded)) for uuid, source, target, superseded in rows}
@@ -81,8 +84,13 @@ def _told(sql: Sql, named: str) -> dict[str, list[Told]]:
 
 def episodes(sql: Sql, uuids: Iterable[str]) -> dict[str, Episode]:
     """Return episodes by uuid."""
-    statement = f"SELECT {', '.join(_EPISODE)} FROM episodes WHERE uuid IN (SELECT value FROM json_each(?))"  # noqa: S608
-    return {row[0]: Episode.of_checked(dict(zip(_EPISODE, row, strict=True))) for row in sql.execute(statement, (listed(uuids),))}
+    rows = sql.execute(f"{EPISODES} WHERE uuid IN (SELECT value FROM json_each(?))", (listed(uuids),))  # noqa: S608
+    return {one.uuid: one for one in map(episode, rows)}
+
+
+def episode(row: Sequence[Any]) -> Episode:
+    """Return an episode, given the columns EPISODE."""
+    return Episode.of_checked(dict(zip(EPISODE, row, strict=True)))
 
 
 def entity(row: Sequence[Any]) -> Entity:

@@ -30,7 +30,7 @@ _FACTS_OF = f"SELECT episode, fact FROM provenance WHERE episode IN (SELECT valu
 _STALE = (
     "SELECT DISTINCT p.episode FROM provenance p JOIN facts f ON f.uuid = p.fact AND f.generation = p.generation "  # noqa: S608
     f"WHERE p.episode IN (SELECT value FROM json_each(?1)) AND p.generation = {CURRENT} "
-    "AND (f.expired_at IS NOT NULL OR f.invalid_at <= ?2)"
+    f"AND {_rows.ENDED}"
 )
 # Graphiti ends a fact at the moment from which the one that contradicts it holds.
 _SUCCESSORS = (

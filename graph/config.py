@@ -133,13 +133,12 @@ class GraphConfig(Frozen):
         That a provider has no such model is told when it is asked.
         """
         url = env.get("PARLEY_GRAPH_URL", "").strip()
-        small = env.get("PARLEY_EXTRACTION_SMALL_MODEL", "").strip()
         return cls(
             home=home,
             server=Server.of(url) if url else None,
             embedding_model=_embedding_model(env.get("PARLEY_EMBEDDING_MODEL", "").strip()),
             extraction_model=env.get("PARLEY_EXTRACTION_MODEL", "").strip(),
-            extraction_small_model=small,
+            extraction_small_model=env.get("PARLEY_EXTRACTION_SMALL_MODEL", "").strip(),
         )
 
 

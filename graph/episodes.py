@@ -80,6 +80,10 @@ class Fact(Frozen):
     expired_at: str | None = None
     episodes: tuple[str, ...] = ()
 
+    def has_ended(self, now: str) -> bool:
+        """Tell whether it is no longer true."""
+        return self.expired_at is not None or (self.invalid_at is not None and self.invalid_at <= now)
+
 
 class Vector(Frozen):
     """What an embedding model makes of a fact or of an episode: as graph.embedding.packed returns it."""

@@ -10,9 +10,9 @@ import time
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from graph import _found
+from graph import _found, _rows
 from graph._rows import scope
 from graph._tables import MEMORY
 from graph.episodes import Episode, Found, NewEpisode, Queue, checked, checked_uuid
@@ -27,8 +27,6 @@ CRASHES_OF_AN_EPISODE = 3
 """Tries that end so, after which an episode is given up."""
 CRASHES_OF_A_GRAPH = 6
 """In a row, with nothing read between them, after which the graph is made anew: two episodes' worth."""
-_EPISODE = "uuid, group_id, name, body, source, source_description, created_at, state, tries, error"
-_NAMES = _EPISODE.split(", ")
 
 
 class Inbox:
@@ -48,22 +46,22 @@ class Inbox:
         def put(sql: Sql) -> Episode:
             columns = "uuid, group_id, name, body, source, source_description, created_at, scope, state"
             sql.execute(f"INSERT INTO episodes({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued') ON CONFLICT DO NOTHING", row)  # noqa: S608
-            (kept,) = sql.execute(f"SELECT {_EPISODE} FROM episodes WHERE uuid = ?", (given.uuid,)).fetchall()  # noqa: S608
-            return _episode(kept)
+            return _rows.episodes(sql, [given.uuid])[given.uuid]
 
         return await self.database.run(put, write=True)
 
     async def get(self, uuid: str) -> Episode | None:
         """Return an episode, None when there is none with this uuid. Raises InvalidInput."""
         known = checked_uuid(uuid)
-        return await self.database.run(lambda sql: _one(sql, known), write=False)
+        return await self.database.run(lambda sql: _rows.episodes(sql, [known]).get(known), write=False)
 
     async def episodes(self, group_ids: Sequence[str] | None = None, limit: int = 10) -> list[Episode]:
         """Return the episodes of these groups, of all when None, the newest first."""
-        where, bindings = _in_groups(group_ids)
-        statement = f"SELECT {_EPISODE} FROM episodes WHERE {where} ORDER BY n DESC LIMIT ?"  # noqa: S608
-        rows = await self.database.run(lambda sql: sql.execute(statement, (*bindings, max(0, limit))).fetchall(), write=False)
-        return [_episode(row) for row in rows]
+        where = "?1 IS NULL OR group_id IN (SELECT value FROM json_each(?1))"
+        bindings = (None if group_ids is None else _rows.listed(group_ids), max(0, limit))
+        statement = f"{_rows.EPISODES} WHERE {where} ORDER BY n DESC LIMIT ?2"
+        rows = await self.database.run(lambda sql: sql.execute(statement, bindings).fetchall(), write=False)
+        return list(map(_rows.episode, rows))
 
     async def queue(self) -> Queue:
         """Return how many episodes are in which state."""
@@ -85,7 +83,6 @@ class Inbox:
 
     async def rebuild(self) -> int:
         """Have the graph made anew from all episodes, and return how many these are. Until it is, the one there is is searched."""
-
         return await self.database.run(_rebuild, write=True)
 
     async def delete(self, uuid: str) -> bool:
@@ -169,12 +166,12 @@ class Inbox:
         def take(sql: Sql) -> Episode | None:
             firsts = "SELECT min(n) FROM episodes WHERE state = 'queued' AND not_before <= ? GROUP BY group_id"
             due = f"n IN ({firsts}) AND group_id NOT IN (SELECT group_id FROM episodes WHERE state = 'running')"  # noqa: S608
-            rows = sql.execute(f"SELECT {_EPISODE} FROM episodes WHERE {due} ORDER BY n", (now,)).fetchall()  # noqa: S608
-            for found in map(_episode, rows):
-                if found.group_id not in busy:
-                    sql.execute("UPDATE episodes SET state = 'running', tries = tries + 1 WHERE uuid = ?", (found.uuid,))
-                    return _one(sql, found.uuid)
-            return None
+            rows = sql.execute(f"{_rows.EPISODES} WHERE {due} ORDER BY n", (now,)).fetchall()
+            next_one = next((one for one in map(_rows.episode, rows) if one.group_id not in busy), None)
+            if next_one is None:
+                return None
+            sql.execute("UPDATE episodes SET state = 'running', tries = tries + 1 WHERE uuid = ?", (next_one.uuid,))
+            return next_one.model_copy(update={"state": "running", "tries": next_one.tries + 1})
 
         return await self.database.run(take, write=True)
 
@@ -286,30 +283,10 @@ def _setting(sql: Sql, name: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _generation(sql: Sql) -> int:
-    return int(_setting(sql, "generation") or 1)
-
-
 def _building(sql: Sql) -> int | None:
     found = _setting(sql, "building")
     return None if found is None else int(found)
 
 
 def _target(sql: Sql) -> int:
-    return _building(sql) or _generation(sql)
-
-
-def _one(sql: Sql, uuid: str) -> Episode | None:
-    row = sql.execute(f"SELECT {_EPISODE} FROM episodes WHERE uuid = ?", (uuid,)).fetchone()  # noqa: S608
-    return None if row is None else _episode(row)
-
-
-def _episode(row: Sequence[Any]) -> Episode:
-    return Episode.of_checked(dict(zip(_NAMES, row, strict=True)))
-
-
-def _in_groups(group_ids: Sequence[str] | None) -> tuple[str, tuple[str, ...]]:
-    """Return the condition for the episodes of these groups."""
-    if group_ids is None:
-        return "1", ()
-    return f"group_id IN ({', '.join('?' for _ in group_ids)})", tuple(group_ids)
+    return _building(sql) or _rows.generation(sql)

@@ -89,6 +89,6 @@ def _ended(sql: Sql, entities: Sequence[str], now: str) -> set[str]:
     statement = (
         "SELECT e.value FROM json_each(?1) e JOIN facts f ON f.source = e.value OR f.target = e.value "  # noqa: S608
         f"WHERE f.generation = {_rows.CURRENT} GROUP BY e.value "
-        "HAVING min(f.expired_at IS NOT NULL OR coalesce(f.invalid_at <= ?2, 0)) = 1"
+        f"HAVING min({_rows.ENDED}) = 1"
     )
     return set(_rows.column(sql, statement, _rows.listed(entities), now))

@@ -171,12 +171,7 @@ async def _status(app: App, memory: Memory, options: argparse.Namespace) -> int:
 
 async def _retry(app: App, memory: Memory, options: argparse.Namespace) -> int:
     count = await memory.retry(options.uuid)
-    if options.json:
-        put_json({"queued": count})
-    else:
-        say(f"{count} episodes are queued again")
-    await memory.see_to_it()
-    return 0
+    return await _counted(memory, options, "queued", count, "are queued again")
 
 
 async def _export(app: App, memory: Memory, options: argparse.Namespace) -> int:
@@ -196,21 +191,21 @@ async def _import(app: App, memory: Memory, options: argparse.Namespace) -> int:
     for one in options.episodes:
         await memory.add(one)
     count = len({one.uuid for one in options.episodes} - known)
-    if options.json:
-        put_json({"added": count})
-    else:
-        say(f"{count} episodes added")
-    await memory.see_to_it()
-    return 0
+    return await _counted(memory, options, "added", count, "added")
 
 
 async def _rebuild(app: App, memory: Memory, options: argparse.Namespace) -> int:
     count = await memory.rebuild()
+    meanwhile = "until all are, what was found before is searched" if memory.config.server is None else "what others told stays"
+    return await _counted(memory, options, "queued", count, f"will be read again; {meanwhile} (parley memory status)")
+
+
+async def _counted(memory: Memory, options: argparse.Namespace, name: str, count: int, done: str) -> int:
+    """Tell how many episodes something was done with, and have them read."""
     if options.json:
-        put_json({"queued": count})
+        put_json({name: count})
     else:
-        meanwhile = "until all are, what was found before is searched" if memory.config.server is None else "what others told stays"
-        say(f"{count} episodes will be read again; {meanwhile} (parley memory status)")
+        say(f"{count} episodes {done}")
     await memory.see_to_it()
     return 0
 

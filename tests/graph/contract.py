@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -34,10 +34,6 @@ ODD = [
     "?!... --", "a:b OR (c", 'Alice" OR "', "Alice AND NOT", "@group_id:{x}", "(@fact:*)", "Alice~2 Al* [a TO z]", "\\", "{}", "-Alice",
     "%%%", "日本語", "é", "\u200b", "Alice\x00", "' DETACH DELETE n //", "Alice\n\nAcme\t", "the of and", "NOT", "👍",
 ]  # fmt: skip
-
-
-async def embed(texts: Sequence[str]) -> list[list[float]]:
-    return [lexical.vector(text) for text in texts]
 
 
 class House:
@@ -102,7 +98,7 @@ class House:
 async def searched_through_graphiti(engine: Engine, folder: Path) -> AsyncGenerator[House]:
     """Yield a house whose facts are compared and searched in the graph itself, as they are with a server."""
     model = Model()
-    house = House(folder, Graph(engine, model, embed), model, GraphKnowledge(engine, embed))
+    house = House(folder, Graph(engine, model, lexical.embed), model, GraphKnowledge(engine, lexical.embed))
     try:
         yield house
         await house.aclose()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -20,13 +19,6 @@ from tests.graph.meanings import DIMENSION, NAME, Model, fact, made_with, of_fac
 
 LORRY, CAT = "We purchased a new lorry in spring", "It sleeps on the sofa all day"
 QUESTION = "who bought trucks?"
-
-
-@pytest.fixture
-async def inbox(parley_home: Path) -> AsyncIterator[Inbox]:
-    one = Inbox(parley_home / "memory.db")
-    yield one
-    await one.aclose()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -27,13 +26,6 @@ from tests.waiting import a_while, auntil
 @pytest.fixture
 def model() -> Model:
     return Model()
-
-
-@pytest.fixture
-async def inbox(parley_home: Path) -> AsyncIterator[Inbox]:
-    one = Inbox(parley_home / "memory.db")
-    yield one
-    await one.aclose()
 
 
 def drainer(inbox: Inbox, home: Path, model: Model, max_tries: int = 3, idle_s: float = 0.5) -> Drainer:

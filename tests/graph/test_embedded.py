@@ -9,10 +9,11 @@ import pytest
 
 pytest.importorskip("graphiti_core")
 
+from graph import lexical
 from graph._graphiti import Graph
 from graph.inbox import Inbox
 from graph.known import Known
-from tests.graph.contract import GraphContract, House, embed, indexed, searched_through_graphiti
+from tests.graph.contract import GraphContract, House, indexed, searched_through_graphiti
 from tests.graph.test_graphiti import Model
 
 
@@ -27,7 +28,7 @@ class TestAsItIsUsed(GraphContract):
     @pytest.fixture
     async def house(self, tmp_path: Path, inbox: Inbox) -> AsyncIterator[House]:
         model = Model()
-        graph = await Graph.open(tmp_path / "graph", model, embed, Known(inbox.database, 1))
+        graph = await Graph.open(tmp_path / "graph", model, lexical.embed, Known(inbox.database, 1))
         one = House(tmp_path, graph, model)
         yield one
         await one.aclose()

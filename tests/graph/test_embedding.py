@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import uuid
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -26,13 +25,6 @@ from providers.catalogue import Catalogue
 from providers.causes import failure
 from providers.chain import Chain
 from tests.graph.meanings import DIMENSION, NAME, Model, fact, made_with, read
-
-
-@pytest.fixture
-async def inbox(parley_home: Path) -> AsyncIterator[Inbox]:
-    one = Inbox(parley_home / "memory.db")
-    yield one
-    await one.aclose()
 
 
 @pytest.fixture

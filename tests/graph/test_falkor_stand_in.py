@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("graphiti_core")
 
 from conversation.errors import MemoryUnavailable
+from graph import lexical
 from graph._graphiti import Graph
 from graph._graphiti_search import GraphKnowledge
 from graph._graphiti_servers import connect
@@ -19,7 +20,7 @@ from graph.config import GraphConfig, Server
 from graph.episodes import Episode, Findings, NewEpisode, Wanted
 from graph.inbox import Inbox
 from graph.opening import Opener
-from tests.graph.contract import WORKS, embed
+from tests.graph.contract import WORKS
 from tests.graph.resp_stand_in import FalkorStandIn, Row
 from tests.graph.test_graphiti import Model
 
@@ -34,7 +35,7 @@ def server(port: int, password: str = "s3cr3t%2Fof%23it") -> Server:
 
 
 async def opened(falkor: FalkorStandIn, model: Model) -> Graph:
-    return Graph(await connect(server(falkor.port)), model, embed)
+    return Graph(await connect(server(falkor.port)), model, lexical.embed)
 
 
 def the_episode(graph: str, question: str) -> Sequence[Row]:
@@ -92,7 +93,7 @@ async def test_what_is_to_be_forgotten_is_looked_for_in_its_groups_graph_alone()
 
 async def test_a_search_asks_the_graphs_of_its_groups_that_are_there() -> None:
     async with FalkorStandIn(["a-b", "other"]) as falkor:
-        knowledge = await GraphKnowledge.open(server(falkor.port), embed)
+        knowledge = await GraphKnowledge.open(server(falkor.port), lexical.embed)
         wanted = Wanted(query="Alice OR (a:b", group_ids=("a-b", "never-told"), center=str(uuid.uuid4()))
         assert await knowledge.search(wanted) == Findings() and list(await knowledge.nodes(wanted)) == []
         assert {name for name, _ in falkor.asked} == {"a-b"}
@@ -135,7 +136,7 @@ async def test_rebuilding_takes_back_what_this_inbox_told_and_nothing_else(parle
 )
 async def test_what_the_server_objects_to_is_told_without_its_words(says: str, means: str, retryable: bool) -> None:
     async with FalkorStandIn() as falkor:
-        knowledge = await GraphKnowledge.open(server(falkor.port), embed)
+        knowledge = await GraphKnowledge.open(server(falkor.port), lexical.embed)
         falkor.refuses = says
         with pytest.raises(MemoryUnavailable) as caught:
             await knowledge.search(Wanted(query="Alice", group_ids=("a",)))

@@ -71,13 +71,6 @@ def model() -> Model:
 
 
 @pytest.fixture
-async def inbox(parley_home: Path) -> AsyncIterator[Inbox]:
-    one = Inbox(parley_home / "memory.db")
-    yield one
-    await one.aclose()
-
-
-@pytest.fixture
 async def graph(tmp_path: Path, model: Model, inbox: Inbox) -> AsyncIterator[Graph]:
     one = await Graph.open(tmp_path / "graph", model, lexical.embed, Known(inbox.database, 1))
     yield one

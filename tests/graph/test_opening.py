@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,6 @@ from graph.inbox import Inbox
 from graph.known import Known
 from graph.opening import Opener
 from tests.graph.test_graphiti import Model
-
-
-@pytest.fixture
-async def inbox(parley_home: Path) -> AsyncIterator[Inbox]:
-    one = Inbox(parley_home / "memory.db")
-    yield one
-    await one.aclose()
 
 
 async def test_a_graph_of_which_nothing_can_be_noted_is_let_go_of(

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -29,13 +28,6 @@ with alone(Path(sys.argv[1])) as mine:
     sys.stdin.read()
 """
 LOOK = 0.02
-
-
-@pytest.fixture
-async def inbox(parley_home: Path) -> AsyncIterator[Inbox]:
-    one = Inbox(parley_home / "memory.db")
-    yield one
-    await one.aclose()
 
 
 @pytest.fixture

@@ -38,13 +38,6 @@ class Meant(Model):
 
 
 @pytest.fixture
-async def inbox(parley_home: Path) -> AsyncIterator[Inbox]:
-    one = Inbox(parley_home / "memory.db")
-    yield one
-    await one.aclose()
-
-
-@pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     told = Inbox(tmp_path / "memory.db")
     async with searched_through_graphiti(await indexed(tmp_path / "graph", told), tmp_path) as one:

@@ -29,7 +29,7 @@ from graph.inbox import Inbox
 from graph.memory import Memory
 from graph.read_model import ReadModel
 from graph.server_knowledge import REST_SECONDS, ServerKnowledge
-from tests.graph.contract import WORKS, House, embed, indexed, searched_through_graphiti
+from tests.graph.contract import WORKS, House, indexed, searched_through_graphiti
 from tests.memory.contract import Clock
 
 AWAY = MemoryUnavailable("The graph database at bolt://127.0.0.1:1 is away.", retryable=True)
@@ -39,16 +39,9 @@ class Lent(GraphKnowledge):
     """What somebody else closes."""
 
     def __init__(self, house: House) -> None:
-        super().__init__(house.graph._engine, embed)  # pyright: ignore[reportPrivateUsage]
+        super().__init__(house.graph._engine, lexical.embed)  # pyright: ignore[reportPrivateUsage]
 
     async def aclose(self) -> None: ...
-
-
-@pytest.fixture
-async def inbox(parley_home: Path) -> AsyncIterator[Inbox]:
-    one = Inbox(parley_home / "memory.db")
-    yield one
-    await one.aclose()
 
 
 @pytest.fixture
