@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,6 @@ from tools.limits import Limits
 
 QUEUE = "The job queue runs on PostgreSQL"
 NEW_QUEUE = "The job queue runs on Redis Streams"
-
-
-@pytest.fixture
-async def memory(tmp_path: Path) -> AsyncIterator[Memory]:
-    one = remembering(tmp_path / "memory")
-    yield one
-    await one.aclose()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +10,11 @@ import pytest
 
 from conversation.fences import MEMORY_NOTE
 from graph.memory import Memory
-from tests.graph.notes import remembering, tell
+from tests.graph.notes import tell
 from tests.tools.house import House
 from tools.limits import Limits
 
 QUEUE = "The job queue runs on Redis Streams"
-
-
-@pytest.fixture
-async def memory(tmp_path: Path) -> AsyncIterator[Memory]:
-    one = remembering(tmp_path / "memory")
-    yield one
-    await one.aclose()
 
 
 @pytest.fixture
