@@ -28,7 +28,8 @@ from graphiti_core.search.search_config import (
 from graph import ranking
 from graph._graphiti import Embed, Engine, as_entity, as_fact, as_stamp, edges, graphiti, rows
 from graph._graphiti_servers import connect
-from graph._hits import Hits, Ordered, excerpt
+from graph._hits import Hits
+from graph._order import FAR, Order, findings, quoted
 from graph.config import Server
 from graph.episodes import Entity, Episode, Fact, Findings, FoundEpisode, FoundFact, Source, Told, Wanted, checked_uuid
 from memory._sql import Clock, stamp
@@ -90,14 +91,17 @@ class GraphKnowledge:
                     results = await self._over(driver).search_(" ".join(words), config, group_ids=[group])
                     await self._look(driver, results, now, hits)
                     near |= await self._near(driver, center)
-            ordered = Ordered(hits, wanted, now, near)
-            facts = await self._shown(ordered, hits, drivers, words, now)
+            found = hits.candidates(now)
+            order = Order(found, wanted, near)
+            facts = await self._shown(order.facts(), hits, drivers, now)
         told = {one.uuid for fact in facts for one in fact.told}
+        bodies = {note: hits.episodes[note].body for note in told if order.may_be_read(note)}
         episodes = [
-            FoundEpisode(episode=episode, superseded=episode.uuid in ordered.stale, score=round(score, 4))
-            for episode, score in ordered.episodes(told)
+            FoundEpisode(episode=hits.episodes[note], superseded=note in found.stale, score=score)
+            for note, score in order.episodes(told)
+            if note in hits.episodes
         ]
-        return Findings(facts=tuple(facts), episodes=tuple(episodes))
+        return findings(quoted(facts, bodies, words), episodes)
 
     async def nodes(self, wanted: Wanted, *, by_words: bool = False) -> Sequence[Entity]:
         """Return the entities that fit best. See Knowledge. `by_words`, and what is raised, are as in a search."""
@@ -115,7 +119,7 @@ class GraphKnowledge:
                 scores = zip(results.nodes, results.node_reranker_scores, strict=True)
                 found |= {node.uuid: (as_entity(node), score) for node, score in scores}
                 near |= await self._near(driver, center)
-        best = sorted(found, key=lambda uuid: (near.get(uuid, 2), -found[uuid][1]))
+        best = sorted(found, key=lambda uuid: (near.get(uuid, FAR), -found[uuid][1]))
         return [found[uuid][0] for uuid in best[: wanted.limit]]
 
     async def fact(self, uuid: str) -> FoundFact | None:
@@ -171,26 +175,16 @@ class GraphKnowledge:
         return {**dict.fromkeys(ends, 1), center: 0}
 
     async def _shown(
-        self, ordered: Ordered, hits: Hits, drivers: Mapping[str, GraphDriver], words: Sequence[str], now: str
+        self, best: Sequence[tuple[str, float]], hits: Hits, drivers: Mapping[str, GraphDriver], now: str
     ) -> list[FoundFact]:
         """Return the facts that are shown, each with the names of its ends and with what told it, whoever that was."""
-        best = ordered.facts()
         shown: dict[str, FoundFact] = {}
         for group, driver in drivers.items():
-            facts = [(fact, score) for fact, score in best if fact.group_id == group]
+            facts = [(hits.facts[uuid], score) for uuid, score in best if hits.facts[uuid].group_id == group]
             missing = {note for fact, _ in facts for note in fact.episodes} - hits.episodes.keys()
             hits.episodes |= {uuid: _episode(one) for uuid, one in (await _episodes(driver, missing)).items()}
             shown |= {one.fact.uuid: one for one in await _with_ends(driver, facts, hits.episodes, now)}
-        quoted: set[str] = set()
-
-        def with_words(told: Told) -> Told:
-            if told.uuid in quoted or not ordered.may_be_read(told.uuid):
-                return told
-            quoted.add(told.uuid)
-            return told.model_copy(update={"excerpt": excerpt(hits.episodes[told.uuid].body, words)})
-
-        in_order = [shown[fact.uuid] for fact, _ in best if fact.uuid in shown]
-        return [one.model_copy(update={"told": tuple(map(with_words, one.told))}) for one in in_order]
+        return [shown[uuid] for uuid, _ in best if uuid in shown]
 
     def _over(self, driver: GraphDriver) -> Graphiti:
         if driver not in self._graphitis:
@@ -219,7 +213,7 @@ async def _with_ends(
             target_name=names.get(fact.target, ""),
             superseded=fact.has_ended(now),
             told=tuple(_told(episodes[note]) for note in fact.episodes if note in episodes),
-            score=round(score, 4),
+            score=score,
         )
         for fact, score in facts
     ]

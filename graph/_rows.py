@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from graph import ranking
+from graph._order import Head
 from graph.episodes import Entity, Episode, Fact, FoundFact, Told, checked_uuid
 from memory._sql import Sql
 
@@ -50,14 +51,6 @@ def facts(sql: Sql, uuids: Iterable[str], now: str) -> dict[str, FoundFact]:
             }
         )
     return found
-
-
-class Head(NamedTuple):
-    """What the rank of a fact depends on."""
-
-    source: str
-    target: str
-    superseded: bool
 
 
 def heads(sql: Sql, uuids: Iterable[str], now: str) -> dict[str, Head]:
@@ -111,8 +104,6 @@ def near(sql: Sql, center: str | None) -> dict[str, int]:
     return {**dict.fromkeys(column(sql, statement, known), 1), known: 0}
 
 
-FAR = 2
-"""How far all others are."""
 NOTHING = '""'
 """What FTS5 finds nothing for."""
 

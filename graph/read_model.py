@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from conversation.errors import ParleyError
 from graph import _made, _rows
 from graph._likeness import Likeness, Vectors
+from graph._order import FAR
 from graph._rows import ENTITY
-from graph._search import DEPTH, Search
+from graph._search import DEPTH, search
 from graph.embedding import NO_MODEL, Meaning, by_words_since, why_by_words
 from graph.episodes import Entity, Findings, FoundFact, Wanted, checked_uuid
 from memory._database import Database
@@ -56,7 +57,7 @@ class ReadModel:
             searched = _made.searched(sql)  # another graph may have taken its place while the model was asked
             by_words = why_by_words(searched, self._meaning.name, len(vector))
             like = None if by_words else self._vectors.likeness(sql, vector, searched.generation, wanted.group_ids)
-        return Search(sql, wanted, now, like).findings().model_copy(update={"by_words": by_words})
+        return search(sql, wanted, now, like).model_copy(update={"by_words": by_words})
 
     async def nodes(self, wanted: Wanted) -> Sequence[Entity]:
         """Return the entities that fit best; those of which nothing is true any more come last, unless that is wanted. See Knowledge."""
@@ -80,7 +81,7 @@ def _nodes(sql: Sql, wanted: Wanted, now: str) -> list[Entity]:
     rows = sql.execute(_NODES, (words,)).fetchall()
     entities = list(map(_rows.entity, rows))
     ended: set[str] = set() if wanted.include_superseded else _ended(sql, [one.uuid for one in entities], now)
-    found = sorted(entities, key=lambda one: (near.get(one.uuid, _rows.FAR), one.uuid in ended))
+    found = sorted(entities, key=lambda one: (near.get(one.uuid, FAR), one.uuid in ended))
     return found[: wanted.limit]
 
 

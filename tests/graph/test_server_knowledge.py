@@ -21,7 +21,7 @@ from conversation.errors import InvalidInput, MemoryUnavailable
 from graph import lexical, server_knowledge
 from graph._graphiti_search import GraphKnowledge
 from graph._graphiti_servers import Neo4j, _without_indexing, compare_from, connect  # pyright: ignore[reportPrivateUsage]
-from graph._hits import excerpt
+from graph._order import excerpt
 from graph.config import GraphConfig, Server
 from graph.drainer import Drainer
 from graph.episodes import Episode, Found, NewEpisode, Wanted
